@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"slices"
@@ -141,20 +142,17 @@ func (h *Hub) release(e *entry) {
 
 // TrackStatus is a track as /status shows it.
 type TrackStatus struct {
-	Room     string           `json:"room"`
-	Name     string           `json:"name"`
-	Live     bool             `json:"live"`
-	Codec    string           `json:"codec,omitempty"`
-	Layers   []LayerStatus    `json:"layers,omitempty"`
-	Hops     int              `json:"hops"`
-	Held     int              `json:"held"`
-	Readers  int              `json:"readers"`
-	Packets  uint64           `json:"packets"`
-	Bytes    uint64           `json:"bytes"`
-	Requests uint64           `json:"keyframe_requests"`
-	ID       media.TrackID    `json:"-"`
-	Demand   media.LayerSet   `json:"-"`
-	Info     *media.TrackInfo `json:"-"`
+	Room     string        `json:"room"`
+	Name     string        `json:"name"`
+	Live     bool          `json:"live"`
+	Codec    string        `json:"codec,omitempty"`
+	Layers   []LayerStatus `json:"layers,omitempty"`
+	Hops     int           `json:"hops"`
+	Held     int           `json:"held"`
+	Readers  int           `json:"readers"`
+	Packets  uint64        `json:"packets"`
+	Bytes    uint64        `json:"bytes"`
+	Requests uint64        `json:"keyframe_requests"`
 }
 
 // LayerStatus is one layer of a TrackStatus.
@@ -180,7 +178,9 @@ func (h *Hub) Status() []TrackStatus {
 		s.Held = holds
 		list = append(list, s)
 	}
-	slices.SortFunc(list, func(a, b TrackStatus) int { return strings.Compare(a.ID.String(), b.ID.String()) })
+	slices.SortFunc(list, func(a, b TrackStatus) int {
+		return cmp.Or(strings.Compare(a.Room, b.Room), strings.Compare(a.Name, b.Name))
+	})
 	return list
 }
 
@@ -189,8 +189,8 @@ func (t *Track) status() TrackStatus {
 	defer t.mu.Unlock()
 	info := t.state.Info
 	s := TrackStatus{
-		Room: t.id.Room, Name: t.id.Name, ID: t.id, Live: t.state.Live, Codec: info.Codec.MimeType, Hops: t.state.Hops,
-		Readers: len(t.readers), Packets: t.packets, Bytes: t.bytes, Requests: t.keys, Demand: t.layers, Info: &info,
+		Room: t.id.Room, Name: t.id.Name, Live: t.state.Live, Codec: info.Codec.MimeType, Hops: t.state.Hops,
+		Readers: len(t.readers), Packets: t.packets, Bytes: t.bytes, Requests: t.keys,
 	}
 	for l, layer := range info.Layers {
 		s.Layers = append(s.Layers, LayerStatus{

@@ -1,0 +1,143 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+)
+
+const (
+	// maxFallbacks bounds the fallbacks that are remembered of an answer.
+	maxFallbacks = 8
+	// hopsHeader tells how many links are between a node and the home of the room.
+	hopsHeader = "Lyceum-Hops"
+)
+
+// student is one watcher over all their sessions.
+type student struct {
+	// Set by Watch, never changed.
+	class *class
+
+	// Guarded by mu.
+	mu         sync.Mutex
+	tally      tally     // of sessions that ended
+	streams    []*stream // of the present session
+	bytes      uint64
+	firstMedia time.Time
+	lastMedia  time.Time
+	longest    time.Duration
+	watching   bool // a whole keyframe came
+	reconnects int
+	node       string
+	hops       int   // -1 when not told
+	err        error // of the last attempt
+
+	// Owned by run.
+	silent  int // sessions without media in a row
+	seat    seat
+	parting sync.WaitGroup // goodbyes to nodes under way
+}
+
+// run joins, watches, and joins again when a session ends: first at the node that served, then at its fallbacks, then where
+// the class began. It returns when ctx is done or the student is refused for good.
+func (s *student) run(ctx context.Context) {
+	defer s.parting.Wait()
+	plan := []*url.URL{s.class.node}
+	pause := backoff{first: 100 * time.Millisecond, max: 2 * time.Second}
+	for at := 0; ; {
+		media, err := s.attempt(ctx, plan[at])
+		if ctx.Err() != nil {
+			return
+		}
+		s.mu.Lock()
+		s.err = err
+		never := s.firstMedia.IsZero()
+		s.mu.Unlock()
+		s.class.log.Debug("a student's session ended", "node", plan[at].Host, "err", err)
+		switch {
+		case media:
+			plan, at = s.plan(), 0
+			pause.reset()
+		case never && refused(err):
+			return
+		default:
+			at = (at + 1) % len(plan)
+		}
+		if !rest(ctx, pause.next()) {
+			return
+		}
+	}
+}
+
+// plan lists the nodes to join at after a session, each once.
+func (s *student) plan() []*url.URL {
+	var plan []*url.URL
+	add := func(u *url.URL) {
+		if !slices.ContainsFunc(plan, func(v *url.URL) bool { return *u == *v }) {
+			plan = append(plan, u)
+		}
+	}
+	for i, p := range append([]place{s.seat.Edge}, s.seat.Fallbacks...) {
+		if u, err := parseURL(p.URL); err == nil && i <= maxFallbacks {
+			add(u)
+		}
+	}
+	add(s.class.node)
+	return plan
+}
+
+// attempt asks a node where to watch and watches there. It reports whether any media came, and why it ended.
+func (s *student) attempt(ctx context.Context, node *url.URL) (media bool, err error) {
+	c := s.class
+	to, token, name := c.whep, c.cfg.Token, c.whep.Host
+	if c.room != "" {
+		asked := time.Now()
+		seat, err := c.signal.join(ctx, node, c.room, c.cfg.Token)
+		switch {
+		case err == nil:
+			c.joining.add(time.Since(asked))
+			s.seat = seat
+			if to, err = parseURL(seat.WHEP); err != nil {
+				return false, err
+			}
+			if name = seat.Edge.ID; name == "" {
+				name = to.Host
+			}
+			if seat.Ticket != "" || to.Scheme != c.whep.Scheme || to.Host != c.whep.Host {
+				token = ""
+			}
+		case !errors.Is(err, errNoJoin):
+			return false, fmt.Errorf("join: %w", err)
+		}
+	}
+	v, err := newViewing(s)
+	if err != nil {
+		return false, err
+	}
+	err = v.run(ctx, to, token, name)
+	if media = v.media(); media {
+		s.silent = 0
+	} else {
+		s.silent++
+	}
+	return media, err
+}
+
+// arrive notes that a session at a node stands.
+func (s *student) arrive(node string, a answered) {
+	hops := -1
+	if n, err := strconv.Atoi(a.header.Get(hopsHeader)); err == nil && n >= 0 && n < 100 {
+		hops = n
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.node, s.hops, s.err = node, hops, errors.New("connected, but no media came")
+	if !s.firstMedia.IsZero() {
+		s.reconnects++
+	}
+}

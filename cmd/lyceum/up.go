@@ -1,0 +1,255 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"lyceum/cmd/node"
+	"lyceum/routing/ticket"
+)
+
+const (
+	demoRoom     = "demo"
+	readyTimeout = time.Minute
+	readyPoll    = 50 * time.Millisecond
+	seatLife     = 24 * time.Hour
+)
+
+func newUp() *cobra.Command {
+	u := &up{}
+	cmd := &cobra.Command{
+		Use:   "up",
+		Short: "Start a mesh of three nodes in three regions on this machine",
+		Long: "Start three nodes, each a process of its own that runs lyceum serve, with gossip, Raft, QUIC and WebRTC\n" +
+			"between them on loopback, and open the room \"demo\". All ends with this command.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return u.run(cmd.Context()) },
+	}
+	f := cmd.Flags()
+	f.BoolVar(&u.demo, "demo", false, "add a teacher who plays the embedded clip")
+	f.BoolVar(&u.json, "json", false, "print one line of JSON when ready and nothing else")
+	f.StringVar(&u.dir, "data", "", "the folder for keys, rooms and logs; empty makes a new one")
+	f.IntVar(&u.base, "port", 0, "the first of 30 ports; 0 takes 7700, or the next that are free")
+	return cmd
+}
+
+// up is one run of lyceum up.
+type up struct {
+	demo, json bool
+	dir        string
+	base       int
+
+	mesh     localMesh
+	children *children
+	nodes    []*child
+	student  string // tokens
+	teacher  string
+}
+
+// ready is the line that --json prints.
+type ready struct {
+	Ready   bool        `json:"ready"`
+	Room    string      `json:"room"`
+	Data    string      `json:"data"`
+	Nodes   []readyNode `json:"nodes"`
+	Teacher teacherSeat `json:"teacher"`
+	Student studentSeat `json:"student"`
+}
+
+type readyNode struct {
+	ID     string `json:"id"`
+	Region string `json:"region"`
+	PID    int    `json:"pid"`
+	URL    string `json:"url"`
+	Admin  string `json:"admin"`
+	Log    string `json:"log"`
+}
+
+type teacherSeat struct {
+	WHIP  string `json:"whip"`
+	Token string `json:"token"`
+	Page  string `json:"page"`
+}
+
+type studentSeat struct {
+	WHEP  string `json:"whep"`
+	Token string `json:"token"`
+	Page  string `json:"page"`
+}
+
+func (u *up) run(ctx context.Context) (err error) {
+	began := time.Now()
+	if u.dir == "" {
+		if u.dir, err = os.MkdirTemp("", "lyceum-up-"); err != nil {
+			return fmt.Errorf("make a data folder: %w", err)
+		}
+	}
+	if u.dir, err = filepath.Abs(u.dir); err != nil {
+		return fmt.Errorf("find the data folder: %w", err)
+	}
+	if u.mesh, err = newLocalMesh(u.dir, u.base); err != nil {
+		return err
+	}
+	if u.children, err = newChildren(filepath.Join(u.dir, "logs")); err != nil {
+		return err
+	}
+	defer u.children.stop()
+	if !u.json {
+		fmt.Printf("Keys, rooms and logs are in %s. Starting three nodes ...\n", u.dir)
+	}
+	starting, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	if err := u.start(starting); err != nil {
+		if ctx.Err() != nil {
+			return nil // interrupted
+		}
+		return err
+	}
+	seats := u.ready()
+	if u.json {
+		if err := json.NewEncoder(os.Stdout).Encode(seats); err != nil {
+			return fmt.Errorf("print the ready line: %w", err)
+		}
+		<-ctx.Done()
+		return nil
+	}
+	p := picture{up: u, seats: seats, took: time.Since(began)}
+	if !term.IsTerminal(int(os.Stdout.Fd())) {
+		fmt.Print(p.links())
+		<-ctx.Done()
+		return nil
+	}
+	p.show(ctx)
+	return nil
+}
+
+// start brings up the nodes, the room and the teacher, and returns when a student could join.
+func (u *up) start(ctx context.Context) error {
+	keys, err := ticket.LoadKeys(localCluster, u.mesh.tokenKeys())
+	if err != nil {
+		return err
+	}
+	clip := ""
+	for _, seat := range []struct {
+		token   *string
+		subject string
+		role    ticket.Role
+	}{{&u.teacher, "teacher", ticket.Teacher}, {&u.student, "student", ticket.Student}, {&clip, "clip", ticket.Teacher}} {
+		*seat.token, err = keys.SignToken(ticket.Token{
+			Subject: seat.subject, Name: seat.subject, Room: demoRoom, Role: seat.role,
+			Expires: time.Now().Add(seatLife),
+		})
+		if err != nil {
+			return fmt.Errorf("sign the %s's token: %w", seat.subject, err)
+		}
+	}
+	for i, s := range sites {
+		c, err := u.children.start(s.ID, "serve", "--config", u.mesh.config(i))
+		if err != nil {
+			return err
+		}
+		u.nodes = append(u.nodes, c)
+	}
+	for i := range sites {
+		if err := u.await(ctx, "to be ready", i, func() error { return u.isReady(ctx, i) }); err != nil {
+			return err
+		}
+	}
+	first := &adminClient{base: u.mesh.admin(0)}
+	if err := u.await(ctx, "to open the room", 0, func() error {
+		var rooms node.RoomList
+		if err := first.call(ctx, http.MethodGet, "/v1/rooms", nil, &rooms); err != nil || rooms.Has(demoRoom) {
+			return err
+		}
+		return first.call(ctx, http.MethodPost, "/v1/rooms", node.NewRoom{Name: demoRoom, Title: "A demonstration"}, nil)
+	}); err != nil {
+		return err
+	}
+	for i := range sites {
+		a := &adminClient{base: u.mesh.admin(i)}
+		if err := u.await(ctx, "to know the room", i, func() error {
+			return a.call(ctx, http.MethodGet, "/v1/rooms/"+demoRoom, nil, nil)
+		}); err != nil {
+			return err
+		}
+	}
+	if !u.demo {
+		return nil
+	}
+	if _, err := u.children.start("teacher", "publish", u.mesh.url(0)+"/whip/"+demoRoom, "--token", clip); err != nil {
+		return err
+	}
+	return u.await(ctx, "to have a teacher", 0, func() error {
+		var room node.RoomInfo
+		if err := first.call(ctx, http.MethodGet, "/v1/rooms/"+demoRoom, nil, &room); err != nil {
+			return err
+		}
+		if !room.Live {
+			return errors.New("the teacher has not started; see " + u.children.logFile("teacher"))
+		}
+		return nil
+	})
+}
+
+// await repeats f until it succeeds. The error is f's last, with where to look.
+func (u *up) await(ctx context.Context, what string, i int, f func() error) error {
+	for {
+		err := f()
+		if err == nil {
+			return nil
+		}
+		if u.nodes[i].ended() {
+			return fmt.Errorf("node %s ended: %w; the end of %s:\n%s", sites[i].ID, u.nodes[i].err,
+				u.children.logFile(sites[i].ID), tail(u.children.logFile(sites[i].ID)))
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for node %s %s: %w (its log is %s)", sites[i].ID, what, err,
+				u.children.logFile(sites[i].ID))
+		case <-time.After(readyPoll):
+		}
+	}
+}
+
+func (u *up) isReady(ctx context.Context, i int) error {
+	a := &adminClient{base: u.mesh.admin(i)}
+	return a.call(ctx, http.MethodGet, "/readyz", nil, nil)
+}
+
+func (u *up) ready() ready {
+	r := ready{Ready: true, Room: demoRoom, Data: u.dir}
+	for i, s := range sites {
+		r.Nodes = append(r.Nodes, readyNode{
+			ID: s.ID, Region: s.Region, PID: u.nodes[i].cmd.Process.Pid, URL: u.mesh.url(i), Admin: u.mesh.admin(i),
+			Log: u.children.logFile(s.ID),
+		})
+	}
+	// The student starts at a node that is not the home, so that what they see has crossed the mesh.
+	home, far := u.mesh.url(0), u.mesh.url(1)
+	r.Teacher = teacherSeat{
+		WHIP: home + "/whip/" + demoRoom, Token: u.teacher, Page: home + "/teach/" + demoRoom + "#token=" + u.teacher,
+	}
+	r.Student = studentSeat{
+		WHEP: far + "/whep/" + demoRoom, Token: u.student, Page: far + "/watch/" + demoRoom + "#token=" + u.student,
+	}
+	return r
+}
+
+// tail is the end of a log, for an error that is printed.
+func tail(path string) string {
+	const most = 2048
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text[max(0, len(text)-most):])
+}

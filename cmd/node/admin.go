@@ -1,0 +1,250 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"lyceum/edge"
+	"lyceum/geo"
+	"lyceum/mesh/link"
+	"lyceum/mesh/relay"
+	"lyceum/origin"
+	"lyceum/routing/directory"
+	"lyceum/routing/ticket"
+	"lyceum/routing/wish"
+)
+
+const (
+	maxNewRoom = 4 << 10
+	maxTitle   = 200
+	// applyTime bounds a change of the directory: an election takes 3 s.
+	applyTime = 10 * time.Second
+)
+
+// Status is the answer to GET /status: this node alone, in detail.
+type Status struct {
+	Node      string              `json:"node"`
+	Cluster   string              `json:"cluster"`
+	Region    string              `json:"region"`
+	Version   string              `json:"version"`
+	Uptime    float64             `json:"uptime_s"`
+	Directory directory.Status    `json:"directory"`
+	Geo       geo.Info            `json:"geo"`
+	Links     []link.LinkStatus   `json:"links"`
+	Tracks    []relay.TrackStatus `json:"tracks"`
+	Teachers  []origin.RoomStatus `json:"teachers"`
+	Students  []edge.RoomStatus   `json:"students"`
+}
+
+func (n *Node) adminHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", answerJSON(func(*http.Request) (any, error) { return n.ready() }))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(n.deps.Registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /status", answerJSON(func(*http.Request) (any, error) { return n.status(), nil }))
+	mux.HandleFunc("GET /v1/nodes", answerJSON(func(*http.Request) (any, error) { return n.nodes(), nil }))
+	mux.HandleFunc("GET /v1/rooms", answerJSON(func(*http.Request) (any, error) { return n.roomList(), nil }))
+	mux.HandleFunc("POST /v1/rooms", answerJSON(n.openRoom))
+	mux.HandleFunc("GET /v1/rooms/{room}", answerJSON(func(r *http.Request) (any, error) { return n.roomInfo(r.Context(), r.PathValue("room")) }))
+	mux.HandleFunc("DELETE /v1/rooms/{room}", answerJSON(n.closeRoom))
+	mux.HandleFunc("GET /v1/rooms/{room}/tree", answerJSON(func(r *http.Request) (any, error) { return n.tree(r.Context(), r.PathValue("room")) }))
+	return mux
+}
+
+// adminError gives the errors of the directory their status.
+func adminError(err error) error {
+	status := map[error]int{
+		directory.ErrUnknownRoom: http.StatusNotFound, directory.ErrExists: http.StatusConflict,
+		ticket.ErrRoomName: http.StatusBadRequest,
+	}
+	for is, code := range status {
+		if errors.Is(err, is) {
+			return &wish.Error{Status: code, Detail: err.Error()}
+		}
+	}
+	if _, ok := errors.AsType[*wish.Error](err); ok {
+		return err
+	}
+	return &wish.Error{Status: http.StatusServiceUnavailable, Detail: err.Error(), RetryAfter: 2 * time.Second}
+}
+
+// ready says whether this node can do its work: it knows the rooms, or it has a directory to ask.
+func (n *Node) ready() (any, error) {
+	st := n.rooms.Status()
+	if !st.Ready {
+		return nil, errors.New("the directory of rooms has no leader yet")
+	}
+	return map[string]bool{"ready": true}, nil
+}
+
+func (n *Node) status() Status {
+	return Status{
+		Node: n.cfg.Node, Cluster: n.cfg.Cluster, Region: n.cfg.Region, Version: n.deps.Version,
+		Uptime: time.Since(n.boot).Seconds(), Directory: n.rooms.Status(), Geo: n.locator.Database(),
+		Links: n.links.Status(), Tracks: n.hub.Status(), Teachers: n.origin.Status(), Students: n.edge.Status(),
+	}
+}
+
+func (n *Node) nodes() NodeList {
+	list := NodeList{Nodes: []NodeInfo{}}
+	leader := n.rooms.Leader()
+	for _, m := range n.gossip.Members() {
+		info := NodeInfo{
+			ID: m.ID, Region: m.Region, Roles: strings.Split(m.Roles.String(), ","), URL: m.URL, Link: m.Link, Version: m.Version,
+			Alive: m.Alive, Draining: m.Draining, Leader: m.ID == leader, Self: m.ID == n.cfg.Node,
+			Sessions: m.Load.Sessions, Seats: m.Load.Limit,
+		}
+		if rtt, ok := n.gossip.RTT(m.ID); ok {
+			info.RTT = float64(rtt.Microseconds()) / 1000
+		}
+		switch {
+		case !m.Alive && m.Leaving:
+			info.Problem = "it has left"
+		case !m.Alive:
+			info.Problem = "it does not answer; it crashed or cannot be reached"
+		case m.Version != n.deps.Version:
+			info.Problem = "it runs another version than " + n.cfg.Node
+		}
+		list.Nodes = append(list.Nodes, info)
+	}
+	return list
+}
+
+func roomInfo(r directory.Room) RoomInfo {
+	return RoomInfo{Name: r.Name, Title: r.Title, Home: r.Home, Epoch: r.Epoch, Opened: r.Opened}
+}
+
+func (n *Node) roomList() RoomList {
+	list := RoomList{Rooms: []RoomInfo{}}
+	for _, r := range n.rooms.Rooms() {
+		list.Rooms = append(list.Rooms, roomInfo(r))
+	}
+	return list
+}
+
+func (n *Node) openRoom(r *http.Request) (any, error) {
+	var in NewRoom
+	if err := json.NewDecoder(io.LimitReader(r.Body, maxNewRoom)).Decode(&in); err != nil || len(in.Title) > maxTitle {
+		return nil, &wish.Error{
+			Status: http.StatusBadRequest,
+			Detail: fmt.Sprintf(`the body must be like {"name":"algebra","title":"Linear algebra"}, the title at most %d bytes`, maxTitle),
+		}
+	}
+	if err := ticket.ValidRoom(in.Name); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), applyTime)
+	defer cancel()
+	room, err := n.rooms.Open(ctx, directory.Room{Name: in.Name, Title: in.Title})
+	if err != nil {
+		return nil, fmt.Errorf("open room %s: %w", in.Name, err)
+	}
+	return roomInfo(room), nil
+}
+
+func (n *Node) closeRoom(r *http.Request) (any, error) {
+	ctx, cancel := context.WithTimeout(r.Context(), applyTime)
+	defer cancel()
+	name := r.PathValue("room")
+	if err := n.rooms.Close(ctx, name); err != nil {
+		return nil, fmt.Errorf("close room %s: %w", name, err)
+	}
+	return map[string]string{"closed": name}, nil
+}
+
+func (n *Node) roomInfo(ctx context.Context, name string) (any, error) {
+	room, ok := n.rooms.Room(name)
+	if !ok {
+		return nil, fmt.Errorf("room %s: %w", name, directory.ErrUnknownRoom)
+	}
+	info := roomInfo(room)
+	info.Live, info.Students = n.look(ctx, name)
+	return info, nil
+}
+
+// look tells whether a room is live and how many students it has.
+func (n *Node) look(ctx context.Context, name string) (live bool, students int) {
+	t, err := n.tree(ctx, name)
+	if err != nil {
+		return false, 0
+	}
+	return t.Live, t.Students
+}
+
+// tree asks every living node what it knows of a room. What it found is kept for a second.
+func (n *Node) tree(ctx context.Context, name string) (Tree, error) {
+	room, ok := n.rooms.Room(name)
+	if !ok {
+		return Tree{}, fmt.Errorf("room %s: %w", name, directory.ErrUnknownRoom)
+	}
+	return n.counts.get(name, time.Now(), func() Tree { return n.askTree(context.WithoutCancel(ctx), room) }), nil
+}
+
+func (n *Node) askTree(ctx context.Context, room directory.Room) Tree {
+	ctx, cancel := context.WithTimeout(ctx, peerTimeout)
+	defer cancel()
+	t := Tree{Room: room.Name, Home: room.Home, Epoch: room.Epoch, Nodes: []TreeNode{}}
+	members := n.gossip.Members()
+	answers, errs := make([]LocalRoom, len(members)), make([]error, len(members))
+	var wg sync.WaitGroup
+	for i, m := range members {
+		switch {
+		case m.ID == n.cfg.Node:
+			answers[i] = n.localRoom(room.Name)
+		case m.Alive:
+			wg.Go(func() { answers[i], errs[i] = n.peers.room(ctx, m.ID, room.Name) })
+		}
+	}
+	wg.Wait()
+	for i, a := range answers {
+		if errs[i] != nil {
+			t.Problems = append(t.Problems, errs[i].Error())
+		}
+		if len(a.Tracks) == 0 && a.Students == 0 {
+			continue
+		}
+		t.Students += a.Students
+		node := TreeNode{ID: a.Node, Students: a.Students, Tracks: a.Tracks}
+		if a.Node == room.Home {
+			t.Live = a.Live()
+		} else {
+			node.Parent = room.Home
+		}
+		t.Nodes = append(t.Nodes, node)
+	}
+	return t
+}
+
+// localRoom is what this node knows of a room by itself.
+func (n *Node) localRoom(name string) LocalRoom {
+	r := LocalRoom{Node: n.cfg.Node, Tracks: []relay.TrackStatus{}}
+	for _, t := range n.hub.Status() {
+		if t.Room == name {
+			r.Tracks = append(r.Tracks, t)
+		}
+	}
+	for _, s := range n.edge.Status() {
+		if s.Room == name {
+			r.Students = s.Students
+		}
+	}
+	return r
+}
+
+// peerHandler answers other nodes.
+func (n *Node) peerHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /rooms/{room}", answerJSON(func(r *http.Request) (any, error) {
+		return n.localRoom(r.PathValue("room")), nil
+	}))
+	return mux
+}

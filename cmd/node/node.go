@@ -1,0 +1,288 @@
+package node
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pion/webrtc/v4"
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"lyceum/edge"
+	"lyceum/geo"
+	"lyceum/mesh/gossip"
+	"lyceum/mesh/link"
+	"lyceum/mesh/pki"
+	"lyceum/mesh/relay"
+	"lyceum/origin"
+	"lyceum/routing"
+	"lyceum/routing/directory"
+	"lyceum/routing/ticket"
+)
+
+// Deps are what a node is given besides its configuration.
+type Deps struct {
+	// Logger takes the logs. Nil discards them.
+	Logger *slog.Logger
+	// Registry takes the metrics and is served at /metrics. Nil makes a new one.
+	Registry *prometheus.Registry
+	// Version is told to other nodes and to operators.
+	Version string
+}
+
+// Node is a running or startable Lyceum node.
+type Node struct {
+	// Set by New, never changed.
+	cfg      Config
+	deps     Deps
+	log      *slog.Logger
+	sockets  *Sockets
+	boot     time.Time
+	closeMux func() error
+	identity *pki.Identity
+	keys     *ticket.Keys
+	desk     *ticket.Desk
+	locator  *geo.Locator
+	proxies  []netip.Prefix
+	gossip   *gossip.Gossip
+	endpoint *link.Endpoint
+	links    *link.Links
+	hub      *relay.Hub
+	rooms    *directory.Directory
+	table    *routing.Table
+	assigner routing.Assigner
+	origin   *origin.Origin
+	edge     *edge.Edge
+	peers    *peers
+	counts   counts
+	public   http.Handler
+	admin    http.Handler
+}
+
+// New assembles a node from a valid configuration and open sockets. It takes the sockets over: Run closes them, and New
+// does if it fails.
+func New(cfg Config, sockets *Sockets, deps Deps) (_ *Node, err error) {
+	defer func() {
+		if err != nil {
+			sockets.Close()
+		}
+	}()
+	if deps.Logger == nil {
+		deps.Logger = slog.New(slog.DiscardHandler)
+	}
+	if deps.Registry == nil {
+		deps.Registry = prometheus.NewRegistry()
+	}
+	n := &Node{cfg: cfg, deps: deps, log: deps.Logger, sockets: sockets, boot: time.Now()}
+	// Each part is given those before it. Gossip tells the others of this node from its beginning, so it comes late.
+	for _, step := range []func() error{
+		n.openSecrets, n.openGeo, n.openLinks, n.openDirectory, n.openMedia, n.openGossip, n.openHTTP,
+	} {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	return n, nil
+}
+
+// openSecrets reads who this node is and what tokens it believes.
+func (n *Node) openSecrets() (err error) {
+	c := n.cfg.PKI
+	if n.identity, err = pki.LoadIdentity(c.Authority, c.Certificate, c.Key); err != nil {
+		return fmt.Errorf("pki: %w", err)
+	}
+	if n.identity.Cluster() != n.cfg.Cluster {
+		return fmt.Errorf("pki: certificate %s is of cluster %s, and this node is of cluster %s; "+
+			"issue one with the authority of %s", c.Certificate, n.identity.Cluster(), n.cfg.Cluster, n.cfg.Cluster)
+	}
+	if n.identity.Node() != n.cfg.Node {
+		return fmt.Errorf("pki: certificate %s is of node %s, and this node is %s", c.Certificate, n.identity.Node(), n.cfg.Node)
+	}
+	if n.keys, err = ticket.LoadKeys(n.cfg.Cluster, n.cfg.Tokens.Keys); err != nil {
+		return fmt.Errorf("tokens.keys: %w", err)
+	}
+	if !n.keys.CanSign() {
+		return fmt.Errorf("tokens.keys: %s holds no private key, and nodes sign tickets for one another", n.cfg.Tokens.Keys)
+	}
+	n.desk = ticket.NewDesk(n.keys, n.cfg.Node, ticket.DeskConfig{Registerer: n.deps.Registry})
+	for _, p := range n.cfg.HTTP.Proxies {
+		n.proxies = append(n.proxies, netip.MustParsePrefix(p).Masked()) // Validate has parsed it
+	}
+	return nil
+}
+
+func (n *Node) openGeo() (err error) {
+	cfg := geo.Config{Database: n.cfg.Geo.Database, Logger: n.log}
+	for _, c := range n.cfg.Geo.Campuses {
+		campus := geo.Campus{
+			Name: c.Name, Point: geo.Point{Lat: c.Place.Latitude, Lon: c.Place.Longitude}, Region: c.Region, Nodes: c.Nodes,
+		}
+		for _, p := range c.Prefixes {
+			campus.Prefixes = append(campus.Prefixes, netip.MustParsePrefix(p)) // Validate has parsed it
+		}
+		cfg.Campuses = append(cfg.Campuses, campus)
+	}
+	if n.locator, err = geo.New(cfg); err != nil {
+		return fmt.Errorf("geo: %w", err)
+	}
+	return nil
+}
+
+func (n *Node) openGossip() error {
+	key, err := readGossipKey(n.cfg.Gossip.Key)
+	if err != nil {
+		return err
+	}
+	cfg := gossip.Config{
+		Self: gossip.Member{
+			ID: n.cfg.Node, Cluster: n.cfg.Cluster, Region: n.cfg.Region, Version: n.deps.Version,
+			Place: geo.Point{Lat: n.cfg.Place.Latitude, Lon: n.cfg.Place.Longitude},
+			Roles: n.roles(), URL: n.cfg.HTTP.URL, Link: n.cfg.Mesh.Advertise, Boot: uint64(n.boot.UnixMilli()),
+		},
+		Key: key, Transport: n.sockets.Gossip, Seeds: n.cfg.Gossip.Seeds, Load: n.load,
+		Logger: n.log, Registerer: n.deps.Registry,
+	}
+	if cfg.Transport == nil {
+		if cfg.Bind, err = resolveAddr("gossip.listen", n.cfg.Gossip.Listen); err != nil {
+			return err
+		}
+	}
+	if cfg.Advertise, err = resolveAddr("gossip.advertise", n.cfg.Gossip.Advertise); err != nil {
+		return err
+	}
+	if n.gossip, err = gossip.New(cfg); err != nil {
+		return socketError("gossip.listen", n.cfg.Gossip.Listen, err)
+	}
+	return nil
+}
+
+func (n *Node) openLinks() (err error) {
+	n.endpoint, err = link.NewEndpoint(link.EndpointConfig{
+		Conn: n.sockets.Mesh, Listen: n.sockets.Stripe, Identity: n.identity,
+		Resolve: func(node string) (string, bool) {
+			m, ok := n.gossip.Member(node)
+			return m.Link, ok && m.Link != ""
+		},
+		Logger: n.log, Registerer: n.deps.Registry,
+	})
+	if err != nil {
+		return fmt.Errorf("mesh: %w", err)
+	}
+	return nil
+}
+
+func (n *Node) openDirectory() (err error) {
+	n.rooms, err = directory.New(directory.Config{
+		Node: n.cfg.Node, Cluster: n.cfg.Cluster, Dir: filepath.Join(n.cfg.Data, "directory"), Voters: n.cfg.Directory.Voters,
+		Raft: n.endpoint.Streams("raft/1"), Calls: n.endpoint.Streams("directory/1"),
+		Logger: n.log, Registerer: n.deps.Registry,
+	})
+	if err != nil {
+		return fmt.Errorf("directory: %w", err)
+	}
+	n.table = routing.NewTable(n.cfg.Node, n.rooms)
+	return nil
+}
+
+func (n *Node) openMedia() error {
+	n.links = link.NewLinks(link.LinksConfig{
+		Endpoint: n.endpoint, Router: n.table, Node: n.cfg.Node, Boot: uint64(n.boot.UnixMilli()),
+		Stripes: n.cfg.Mesh.Stripes, Logger: n.log, Registerer: n.deps.Registry,
+	})
+	n.hub = relay.NewHub(relay.Config{Feeder: n.links, Logger: n.log, Registerer: n.deps.Registry})
+	engine, closeMux, err := newEngine(n.sockets, n.cfg.WebRTC.Addresses)
+	if err != nil {
+		return fmt.Errorf("webrtc: %w", err)
+	}
+	n.closeMux = closeMux
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return fmt.Errorf("webrtc: make a key: %w", err)
+	}
+	cert, err := webrtc.GenerateCertificate(key)
+	if err != nil {
+		return fmt.Errorf("webrtc: make a certificate: %w", err)
+	}
+	n.origin, err = origin.New(origin.Config{
+		Hub: n.hub, Engine: engine, Certificate: cert, Logger: n.log, Registerer: n.deps.Registry,
+	})
+	if err != nil {
+		return fmt.Errorf("origin: %w", err)
+	}
+	n.edge, err = edge.New(edge.Config{
+		Hub: n.hub, Engine: engine, Certificate: cert, MaxSubscribers: n.cfg.Seats, Logger: n.log, Registerer: n.deps.Registry,
+	})
+	if err != nil {
+		return fmt.Errorf("edge: %w", err)
+	}
+	return nil
+}
+
+// Run serves until ctx is done, then ends all sessions and what New opened.
+func (n *Node) Run(ctx context.Context) error {
+	defer n.sockets.Close()
+	defer n.closeMux()
+	defer n.locator.Close()
+	g, ctx := errgroup.WithContext(ctx)
+	for name, run := range map[string]func(context.Context) error{
+		"gossip": n.gossip.Run, "mesh": n.endpoint.Run, "directory": n.rooms.Run, "relay": n.hub.Run,
+		"links":  func(ctx context.Context) error { return n.links.Run(ctx, n.hub) },
+		"origin": n.origin.Run, "edge": n.edge.Run, "peers": n.peers.Run,
+		"rooms": n.followRooms,
+		"http":  func(ctx context.Context) error { return n.serve(ctx, n.sockets.HTTP, n.public, n.cfg.HTTP) },
+		"admin": func(ctx context.Context) error { return n.serve(ctx, n.sockets.Admin, n.admin, HTTP{}) },
+	} {
+		g.Go(func() error {
+			if err := run(ctx); err != nil && !errors.Is(err, context.Canceled) {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+			return nil
+		})
+	}
+	n.log.Info("node is up", "node", n.cfg.Node, "region", n.cfg.Region, "url", n.cfg.HTTP.URL, "admin", n.cfg.Admin.Listen)
+	err := g.Wait()
+	n.log.Info("node has ended", "node", n.cfg.Node)
+	return err
+}
+
+func (n *Node) roles() gossip.Roles {
+	var r gossip.Roles
+	for name, role := range map[string]gossip.Roles{"origin": gossip.Origin, "edge": gossip.Edge} {
+		if slices.Contains(n.cfg.Roles, name) {
+			r |= role
+		}
+	}
+	if slices.Contains(n.cfg.Directory.Voters, n.cfg.Node) {
+		r |= gossip.Voter
+	}
+	return r
+}
+
+func (n *Node) load() gossip.Load {
+	return gossip.Load{Sessions: n.edge.Sessions(), Limit: n.cfg.Seats}
+}
+
+func readGossipKey(path string) ([]byte, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("gossip.key: %w", err)
+	}
+	key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(string(text)))
+	if err != nil || len(key) != 32 {
+		return nil, fmt.Errorf("gossip.key: %s does not hold 32 bytes in base64; lyceum pki init makes such a file", path)
+	}
+	return key, nil
+}

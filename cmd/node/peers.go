@@ -1,0 +1,139 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+)
+
+// peerALPN is HTTP between nodes, one request to a QUIC stream, for what an operator or a page asks about a room.
+const peerALPN = "node/1"
+
+const (
+	peerTimeout = 2 * time.Second
+	peerMax     = 1 << 20
+	// countEvery is how long the counts of a room are kept: a class of 500 pages that ask every 3 s costs the room's
+	// home one round of questions a second.
+	countEvery = time.Second
+)
+
+// streams is what peers needs of a link.Endpoint.
+type streams interface {
+	Dial(ctx context.Context, node string) (net.Conn, error)
+	Accept() (net.Conn, error)
+	Close() error
+}
+
+// peers asks other nodes, and answers them.
+type peers struct {
+	// Set by newPeers, never changed.
+	streams streams
+	client  *http.Client
+	server  *http.Server
+}
+
+func newPeers(s streams, handler http.Handler) *peers {
+	return &peers{
+		streams: s,
+		client: &http.Client{Timeout: peerTimeout, Transport: &http.Transport{
+			DisableKeepAlives: true,
+			DialContext: func(ctx context.Context, _, addr string) (net.Conn, error) {
+				node, _, err := net.SplitHostPort(addr)
+				if err != nil {
+					return nil, err
+				}
+				return s.Dial(ctx, node)
+			},
+		}},
+		server: &http.Server{
+			Handler: handler, ReadHeaderTimeout: peerTimeout, ReadTimeout: peerTimeout, WriteTimeout: peerTimeout,
+			MaxHeaderBytes: 16 << 10,
+		},
+	}
+}
+
+// Run answers other nodes until ctx is done.
+func (p *peers) Run(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, func() { _ = p.server.Close() })
+	defer stop()
+	err := p.server.Serve(streamListener{p.streams})
+	if ctx.Err() != nil || errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return fmt.Errorf("answer other nodes: %w", err)
+}
+
+// room asks a node what it knows of a room.
+func (p *peers) room(ctx context.Context, node, room string) (LocalRoom, error) {
+	var r LocalRoom
+	rq, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+node+"/rooms/"+url.PathEscape(room), nil)
+	if err != nil {
+		return r, fmt.Errorf("ask %s: %w", node, err)
+	}
+	rsp, err := p.client.Do(rq)
+	if err != nil {
+		return r, fmt.Errorf("ask %s: %w", node, err)
+	}
+	defer rsp.Body.Close()
+	if rsp.StatusCode != http.StatusOK {
+		return r, fmt.Errorf("ask %s: it answered %s", node, rsp.Status)
+	}
+	if err := json.NewDecoder(io.LimitReader(rsp.Body, peerMax)).Decode(&r); err != nil {
+		return r, fmt.Errorf("ask %s: %w", node, err)
+	}
+	return r, nil
+}
+
+// streamListener lets an http.Server accept streams.
+type streamListener struct{ streams }
+
+func (streamListener) Addr() net.Addr { return &net.UnixAddr{Name: peerALPN, Net: "quic"} }
+
+// counts remembers for a moment what a question about a room gave, and asks once when many want to know.
+type counts struct {
+	mu sync.Mutex
+	// Guarded by mu.
+	rooms map[string]*count
+}
+
+type count struct {
+	mu sync.Mutex
+	// Guarded by mu.
+	at   time.Time
+	tree Tree
+}
+
+// get returns the remembered answer, or asks.
+func (c *counts) get(room string, now time.Time, ask func() Tree) Tree {
+	c.mu.Lock()
+	if c.rooms == nil {
+		c.rooms = map[string]*count{}
+	}
+	for name, old := range c.rooms {
+		if name != room && old.mu.TryLock() {
+			if now.Sub(old.at) > time.Minute {
+				delete(c.rooms, name)
+			}
+			old.mu.Unlock()
+		}
+	}
+	e := c.rooms[room]
+	if e == nil {
+		e = &count{}
+		c.rooms[room] = e
+	}
+	c.mu.Unlock()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if now.Sub(e.at) >= countEvery {
+		e.tree, e.at = ask(), now
+	}
+	return e.tree
+}

@@ -1,0 +1,136 @@
+package node
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"lyceum/mesh/relay"
+)
+
+// The shapes of the admin listener's JSON.
+
+// NewRoom asks for a room.
+type NewRoom struct {
+	Name  string `json:"name"`
+	Title string `json:"title,omitempty"`
+}
+
+// RoomInfo is a room.
+type RoomInfo struct {
+	Name   string    `json:"name"`
+	Title  string    `json:"title,omitempty"`
+	Home   string    `json:"home,omitempty"`
+	Epoch  uint64    `json:"epoch"`
+	Opened time.Time `json:"opened"`
+	// Live and Students are filled in when one room is asked for.
+	Live     bool `json:"live"`
+	Students int  `json:"students"`
+}
+
+// RoomList is the answer to GET /v1/rooms.
+type RoomList struct {
+	Rooms []RoomInfo `json:"rooms"`
+}
+
+// Has reports whether a room is in the list.
+func (l RoomList) Has(name string) bool {
+	return slices.ContainsFunc(l.Rooms, func(r RoomInfo) bool { return r.Name == name })
+}
+
+// NodeInfo is a node as one of the nodes sees it.
+type NodeInfo struct {
+	ID       string   `json:"id"`
+	Region   string   `json:"region"`
+	Roles    []string `json:"roles"`
+	URL      string   `json:"url"`
+	Link     string   `json:"link"`
+	Version  string   `json:"version"`
+	Alive    bool     `json:"alive"`
+	Draining bool     `json:"draining"`
+	Leader   bool     `json:"leader"`
+	Self     bool     `json:"self"`
+	Sessions int      `json:"sessions"`
+	Seats    int      `json:"seats"`
+	// RTT is the round trip from the asked node by gossip, in milliseconds; 0 is not measured.
+	RTT float64 `json:"rtt_ms,omitempty"`
+	// Problem says in words what is wrong with the node, if anything is.
+	Problem string `json:"problem,omitempty"`
+}
+
+// State is the node's state in a word.
+func (n NodeInfo) State() string {
+	switch {
+	case !n.Alive:
+		return "gone"
+	case n.Draining:
+		return "draining"
+	case n.Leader:
+		return "leader"
+	}
+	return "up"
+}
+
+// NodeList is the answer to GET /v1/nodes.
+type NodeList struct {
+	Nodes []NodeInfo `json:"nodes"`
+}
+
+// LocalRoom is what one node knows of a room by itself.
+type LocalRoom struct {
+	Node     string              `json:"node"`
+	Home     bool                `json:"home"`
+	Students int                 `json:"students"`
+	Tracks   []relay.TrackStatus `json:"tracks"`
+}
+
+// Live reports whether somebody publishes one of the tracks.
+func (r LocalRoom) Live() bool {
+	return slices.ContainsFunc(r.Tracks, func(t relay.TrackStatus) bool { return t.Live })
+}
+
+// Tree is how a room's tracks reach its students.
+type Tree struct {
+	Room     string     `json:"room"`
+	Home     string     `json:"home,omitempty"`
+	Epoch    uint64     `json:"epoch"`
+	Live     bool       `json:"live"`
+	Students int        `json:"students"`
+	Nodes    []TreeNode `json:"nodes"`
+	// Problems name the nodes that did not answer.
+	Problems []string `json:"problems,omitempty"`
+}
+
+// TreeNode is one node that carries a room.
+type TreeNode struct {
+	ID string `json:"id"`
+	// Parent is the node it gets the tracks from; it is empty at the home.
+	Parent   string              `json:"parent,omitempty"`
+	Students int                 `json:"students"`
+	Tracks   []relay.TrackStatus `json:"tracks"`
+}
+
+// Carries describes the node's tracks, one by one.
+func (n TreeNode) Carries() []string {
+	out := make([]string, 0, len(n.Tracks))
+	for _, t := range n.Tracks {
+		s := t.Name + " waiting"
+		if t.Live {
+			s = t.Name + " live"
+			wanted := 0
+			for _, l := range t.Layers {
+				if l.Wanted {
+					wanted++
+				}
+			}
+			if len(t.Layers) > 1 {
+				s += fmt.Sprintf(" (%d of %d layers wanted)", wanted, len(t.Layers))
+			}
+		}
+		out = append(out, s)
+	}
+	if len(out) == 0 {
+		return []string{"carries nothing"}
+	}
+	return out
+}

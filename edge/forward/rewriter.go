@@ -1,0 +1,98 @@
+package forward
+
+import "lyceum/mesh/media"
+
+// Sent is a packet as one subscriber got it.
+type Sent struct {
+	// Number is the packet's own number in its layer.
+	Number uint64
+	// Index is the RTP sequence number with its roll-overs in front.
+	Index uint64
+	// Timestamp is the RTP timestamp.
+	Timestamp uint32
+	// IDs are the VP8 identifiers; other codecs have none.
+	IDs IDs
+	// Layer is where the packet came from.
+	Layer media.Layer
+	// Type is the payload type. It is for the caller to set.
+	Type uint8
+}
+
+// Sequence is the RTP sequence number.
+func (s *Sent) Sequence() uint16 { return uint16(s.Index) }
+
+// Rewriter gives the packets of one subscriber their sequence numbers, timestamps and VP8 identifiers. They continue over
+// changes of layer and source and over replays, and a packet that is missing within a layer leaves a hole that it still
+// fits when it comes late.
+type Rewriter struct {
+	next uint64 // the index after the highest one given
+
+	// The present run: consecutive numbers of one layer and one source.
+	first uint64 // the first number
+	base  uint64 // and its index
+	head  uint64 // the highest number
+	begun bool
+
+	ids  shift
+	time timeline
+}
+
+// NewRewriter makes a rewriter that starts at a sequence number and a timestamp, which are best random. The highest bit of
+// the sequence number is cleared: a receiver that misses the first packets would count a roll-over wrong
+// (RFC 3711, section 3.3.1).
+func NewRewriter(sequence uint16, timestamp uint32) Rewriter {
+	return Rewriter{next: uint64(sequence & 0x7fff), time: timeline{out: timestamp}}
+}
+
+// Begin starts a run at p, which follows what was sent last without a hole. The descriptor d is that of p, head is the
+// publisher's newest timestamp in the layer of p, and rate is that of the codec's clock in Hz.
+func (r *Rewriter) Begin(p *media.Packet, d *VP8, head, rate uint32, now int64) {
+	r.first, r.head, r.base = p.Number, p.Number, r.next
+	r.ids.begin(d)
+	r.time.begin(p, head, rate, now)
+	r.begun = true
+}
+
+// Gap is how many packets are missing between the newest packet and one with this number.
+func (r *Rewriter) Gap(number uint64) uint64 {
+	if number <= r.head {
+		return 0
+	}
+	return number - r.head - 1
+}
+
+// Due reports whether p may be sent now. Only a replay has to wait.
+func (r *Rewriter) Due(p *media.Packet, now int64) bool { return r.time.due(p.Timestamp, now) }
+
+// Rewrite fills in s for p, whose descriptor is d. It returns false for a packet from before the run. The same packet gets
+// the same answer again.
+func (r *Rewriter) Rewrite(p *media.Packet, d *VP8, now int64, s *Sent) bool {
+	if !r.begun || p.Number < r.first {
+		return false
+	}
+	out, _ := r.time.at(p.Timestamp)
+	*s = Sent{Number: p.Number, Index: r.base + p.Number - r.first, Timestamp: out, IDs: r.ids.apply(d), Layer: p.Layer}
+	if s.Index >= r.next {
+		r.next, r.head = s.Index+1, p.Number
+		r.ids.sent(d, s.IDs)
+		r.time.sent(p, out, now)
+	}
+	return true
+}
+
+// Next is the index that comes after the highest one given.
+func (r *Rewriter) Next() uint64 { return r.next }
+
+// Captured is when the newest packet was captured.
+func (r *Rewriter) Captured() int64 { return r.time.captured }
+
+// Report returns the moment of the newest packet as a sender report tells it: the publisher's wall clock if that is known,
+// and the subscriber's timestamp. Sound and picture of one publisher then share a clock, whatever this node's clock says.
+func (r *Rewriter) Report(c media.Clock) (ntp uint64, timestamp uint32) {
+	t := &r.time
+	micros := t.captured
+	if c.Known() && t.rate != 0 {
+		micros = c.Micros(t.in, t.rate)
+	}
+	return media.NTPFromMicros(micros), t.in + t.live
+}

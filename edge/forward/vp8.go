@@ -1,0 +1,111 @@
+package forward
+
+import "encoding/binary"
+
+// IDs are the identifiers of a VP8 frame.
+type IDs struct {
+	// Picture is the picture id, of 7 or 15 bits.
+	Picture uint16
+	// TL0 counts the frames of the lowest temporal layer.
+	TL0 uint8
+	// Key counts the keyframes, in 5 bits.
+	Key uint8
+}
+
+// VP8 is what the payload descriptor of a VP8 packet says (RFC 7741, section 4.2), and where it says it. The zero value
+// says nothing and changes nothing.
+type VP8 struct {
+	// IDs are those of the publisher.
+	IDs
+
+	// Where the identifiers stand in the payload; 0 for those that are not there.
+	pictureAt, tl0At, keyAt uint8
+	wide                    bool // the picture id has 15 bits
+}
+
+// ParseVP8 reads a payload descriptor. It returns the zero value for one that is cut short.
+func ParseVP8(payload []byte) VP8 {
+	if len(payload) < 2 || payload[0]&0x80 == 0 {
+		return VP8{}
+	}
+	var d VP8
+	has, at := payload[1], 2
+	if has&0x80 != 0 {
+		if len(payload) <= at {
+			return VP8{}
+		}
+		d.pictureAt = uint8(at)
+		d.Picture = uint16(payload[at] & 0x7f)
+		if payload[at]&0x80 != 0 {
+			if len(payload) <= at+1 {
+				return VP8{}
+			}
+			d.wide = true
+			d.Picture = binary.BigEndian.Uint16(payload[at:]) & 0x7fff
+			at++
+		}
+		at++
+	}
+	if has&0x40 != 0 {
+		if len(payload) <= at {
+			return VP8{}
+		}
+		d.tl0At, d.TL0 = uint8(at), payload[at]
+		at++
+	}
+	if has&0x30 != 0 {
+		if len(payload) <= at {
+			return VP8{}
+		}
+		if has&0x10 != 0 {
+			d.keyAt, d.Key = uint8(at), payload[at]&0x1f
+		}
+	}
+	return d
+}
+
+// Patch writes identifiers into the payload that d was parsed from, each in the width it has there.
+func (d *VP8) Patch(payload []byte, ids IDs) {
+	if d.pictureAt != 0 {
+		if d.wide {
+			binary.BigEndian.PutUint16(payload[d.pictureAt:], ids.Picture|0x8000)
+		} else {
+			payload[d.pictureAt] = byte(ids.Picture & 0x7f)
+		}
+	}
+	if d.tl0At != 0 {
+		payload[d.tl0At] = ids.TL0
+	}
+	if d.keyAt != 0 {
+		payload[d.keyAt] = payload[d.keyAt]&0xe0 | ids.Key&0x1f
+	}
+}
+
+// shift is what has to be added to the publisher's identifiers.
+type shift struct{ ids, last IDs }
+
+// begin makes the next identifiers follow the last ones.
+func (s *shift) begin(d *VP8) {
+	s.ids = IDs{Picture: s.last.Picture + 1 - d.Picture, TL0: s.last.TL0 + 1 - d.TL0, Key: s.last.Key + 1 - d.Key}
+}
+
+func (s *shift) apply(d *VP8) IDs {
+	out := IDs{Picture: (d.Picture + s.ids.Picture) & 0x7fff, TL0: d.TL0 + s.ids.TL0, Key: (d.Key + s.ids.Key) & 0x1f}
+	if !d.wide {
+		out.Picture &= 0x7f
+	}
+	return out
+}
+
+// sent remembers the identifiers of the newest packet, those that it has.
+func (s *shift) sent(d *VP8, out IDs) {
+	if d.pictureAt != 0 {
+		s.last.Picture = out.Picture
+	}
+	if d.tl0At != 0 {
+		s.last.TL0 = out.TL0
+	}
+	if d.keyAt != 0 {
+		s.last.Key = out.Key
+	}
+}

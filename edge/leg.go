@@ -1,0 +1,378 @@
+package edge
+
+import (
+	"encoding/binary"
+	"math/rand/v2"
+	"sync"
+
+	"github.com/pion/rtcp"
+	"github.com/pion/rtp"
+
+	"lyceum/edge/forward"
+	"lyceum/mesh/media"
+	"lyceum/mesh/relay"
+)
+
+const (
+	// trainLength is how many packets of a replay leave at once. A keyframe in one burst overruns the queues of the last
+	// mile.
+	trainLength = 10
+	// newRun is how many packets must be missing before a keyframe to start without a hole: nobody needs them any more.
+	newRun = 32
+	// lostTrack is how many packets can be missing within a layer before only a keyframe helps.
+	lostTrack = 512
+	// reach is how many numbers a replay may lie behind; a ring holds no more.
+	reach = 4096
+
+	videoHistory = 1024
+	audioHistory = 256
+
+	// Times in microseconds.
+	reportTime  = 1_000_000 // between two sender reports
+	replayPause = 2_000_000 // between two replays that a subscriber asks for
+	settleTime  = 500_000   // after a replay, while what the subscriber says is about the time before it
+	giveUp      = 3_000_000 // how long a subscriber sees nothing because the layer meant for it does not come
+)
+
+// leg is one track on its way to one subscriber.
+type leg struct {
+	// Set by newLeg, never changed.
+	kind      media.Kind
+	out       *binding
+	writeRTCP func([]rtcp.Packet) error
+	began     int64 // when the subscriber asked, for the time to the first packet
+
+	mu sync.Mutex
+	// Guarded by mu.
+	open       bool // connected: packets may be sent
+	generation uint64
+	order      []media.Layer
+	codec      *codec // nil: the subscriber cannot take the track's codec
+	source     uint32
+	rate       uint32
+	selector   forward.Selector
+	rewriter   forward.Rewriter
+	history    *forward.History
+	allocator  forward.Allocator
+	skipped    int   // layers passed over because nothing came
+	since      int64 // how long the leg has waited for its first keyframe
+	plea       bool  // the subscriber said that it cannot decode
+
+	pulling bool   // packets come from the ring, not from the batch
+	next    uint64 // the number to be pulled next
+	trainAt int64
+	runAt   int64 // when the present run began
+
+	sent           forward.Sent
+	plain, stamped rtp.Header
+	repairHeader   rtp.Header
+	stamp          [8]byte // the extension in stamped
+	repairSequence uint16
+	repair         []byte // a repair packet's payload
+	reportAt       int64
+	counts         counts
+	heard          heard
+}
+
+func newLeg(kind media.Kind, out *binding, writeRTCP func([]rtcp.Packet) error, began int64) *leg {
+	size := videoHistory
+	if kind == media.Audio {
+		size = audioHistory
+	}
+	l := &leg{
+		kind: kind, out: out, writeRTCP: writeRTCP, began: began, selector: forward.NewSelector(kind),
+		rewriter: forward.NewRewriter(uint16(rand.Uint32()), rand.Uint32()), history: forward.NewHistory(size),
+		repairSequence: uint16(rand.Uint32() & 0x7fff),
+	}
+	l.plain = rtp.Header{Version: 2, SSRC: out.ssrc}
+	l.stamped, l.repairHeader = l.plain, l.plain
+	if out.stamp != 0 {
+		_ = l.stamped.SetExtension(out.stamp, l.stamp[:]) // the id is one of those that one byte holds
+	}
+	return l
+}
+
+// setOpen says whether the subscriber is connected.
+func (l *leg) setOpen(open bool, now int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.open == open {
+		return
+	}
+	l.open, l.since = open, now
+	l.pulling = false
+	l.selector.Restart()
+}
+
+// adopt takes in what has changed about the track.
+func (l *leg) adopt(p *pump, now int64) {
+	pl := &p.plan
+	l.generation, l.order, l.skipped, l.rate = pl.generation, pl.order, 0, pl.codec.ClockRate
+	l.codec = l.out.match(pl.codec)
+	if l.codec == nil && pl.codec.MimeType != "" {
+		p.metrics.unserved.Inc()
+	}
+	if l.source != pl.source {
+		l.source = pl.source
+		l.selector.Restart()
+		l.pulling, l.since = false, now
+	}
+	l.aim()
+}
+
+// aim chooses the layer.
+func (l *leg) aim() {
+	if len(l.order) == 0 {
+		return
+	}
+	at := (min(l.allocator.Down(), len(l.order)-1) + l.skipped) % len(l.order)
+	l.selector.Aim(l.order[at])
+}
+
+// serve gives the leg its part of the pump's batch.
+func (l *leg) serve(p *pump, now int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.generation != p.plan.generation {
+		l.adopt(p, now)
+	}
+	if l.codec == nil {
+		if p.plan.codec.MimeType == "" {
+			// Nothing is known of the track yet. To want all of it saves the time to ask again when something is.
+			p.wants = media.AllLayers
+		}
+		return
+	}
+	if l.open {
+		l.forward(p, now)
+	}
+	p.wants |= l.selector.Layers()
+	p.replays = p.replays || l.pulling
+}
+
+func (l *leg) forward(p *pump, now int64) {
+	if l.plea {
+		l.plea = false
+		l.recover(p, now)
+	}
+	if _, playing := l.selector.Playing(); !playing && l.kind == media.Video {
+		l.begin(p, now)
+	}
+	for i := range p.batch[:p.n] {
+		it := &p.batch[i]
+		if it.Source != p.plan.source {
+			continue
+		}
+		switch l.selector.Take(&it.Packet) {
+		case forward.Begin:
+			l.run(p, &it.Packet, &it.vp8, it.Timestamp, now)
+		case forward.Continue:
+			if !l.pulling || it.Number < l.next {
+				l.live(p, it, now)
+			}
+		}
+	}
+	if l.pulling {
+		l.pull(p, now)
+	}
+	l.miss(p, now)
+}
+
+// live sends a packet of the batch, unless so much is missing before it that something else is better.
+func (l *leg) live(p *pump, it *item, now int64) {
+	switch gap := l.rewriter.Gap(it.Number); {
+	case gap > newRun && (l.kind == media.Audio || it.Flags.Has(media.Key|media.First)):
+		l.run(p, &it.Packet, &it.vp8, it.Timestamp, now)
+		return
+	case gap > lostTrack:
+		l.selector.Restart()
+		l.since = now
+		return
+	}
+	l.send(p, &it.Packet, &it.vp8, now)
+}
+
+// run starts a run of numbers at a packet: a keyframe's first, or any of sound. Video is pulled from the ring from here on,
+// because packets of the keyframe may have come before its first.
+func (l *leg) run(p *pump, pkt *media.Packet, d *forward.VP8, head uint32, now int64) {
+	if layer, playing := l.selector.Playing(); playing && layer != pkt.Layer {
+		p.tally.switches++
+	}
+	l.selector.Begin(pkt)
+	l.rewriter.Begin(pkt, d, head, l.rate, now)
+	l.runAt = now
+	if l.kind == media.Audio {
+		l.send(p, pkt, d, now)
+		return
+	}
+	l.pulling, l.next, l.trainAt = true, pkt.Number, 0
+}
+
+// begin starts the layer aimed at from the newest keyframe in the ring, if there is one.
+func (l *leg) begin(p *pump, now int64) {
+	if l.replay(p, l.selector.Target(), reach, now) {
+		p.tally.replayed++
+	}
+}
+
+// replay starts a run at the newest keyframe in the ring. At most limit packets are replayed.
+func (l *leg) replay(p *pump, layer media.Layer, limit uint64, now int64) bool {
+	number, ok := p.track.Keyframe(layer)
+	if !ok || !p.track.Packet(layer, number, &p.scratch) || p.scratch.Source != p.plan.source {
+		return false
+	}
+	head := p.scratch.Timestamp
+	if h, ok := p.track.Head(layer); ok {
+		if h-number >= limit {
+			return false
+		}
+		if p.track.Packet(layer, h, &p.newest) && p.newest.Source == p.plan.source {
+			head = p.newest.Timestamp
+		}
+	}
+	d := l.descriptor(p)
+	l.run(p, &p.scratch, &d, head, now)
+	return true
+}
+
+// descriptor reads that of the scratch packet.
+func (l *leg) descriptor(p *pump) forward.VP8 {
+	if !p.plan.vp8 {
+		return forward.VP8{}
+	}
+	return forward.ParseVP8(p.scratch.Payload)
+}
+
+// pull sends what is due from the ring, until the leg has caught up with the present.
+func (l *leg) pull(p *pump, now int64) {
+	layer, _ := l.selector.Playing()
+	head, ok := p.track.Head(layer)
+	if !ok || head >= l.next && head-l.next >= reach {
+		// The ring has run away: what is to be pulled is no longer there.
+		l.pulling, l.since = false, now
+		l.selector.Restart()
+		return
+	}
+	if now-l.trainAt < int64(trainTime.Microseconds()) && l.trainAt != 0 {
+		return
+	}
+	for sent := 0; l.next <= head && sent < trainLength; l.next++ {
+		if !p.track.Packet(layer, l.next, &p.scratch) {
+			continue // never came; if it does, it comes with a batch and finds its hole
+		}
+		if p.scratch.Source != p.plan.source {
+			break
+		}
+		if !l.rewriter.Due(&p.scratch, now) {
+			return
+		}
+		d := l.descriptor(p)
+		l.send(p, &p.scratch, &d, now)
+		l.trainAt = now
+		sent++
+	}
+	l.pulling = l.next <= head
+}
+
+// recover helps a subscriber that cannot decode what it has: by the ring if that may help, else by a new keyframe.
+func (l *leg) recover(p *pump, now int64) {
+	layer, playing := l.selector.Playing()
+	if !playing || l.pulling || now-l.runAt < settleTime {
+		return
+	}
+	if now-l.runAt >= replayPause && l.replay(p, layer, videoHistory-trainLength, now) {
+		p.tally.replayed++
+		return
+	}
+	p.missing = p.missing.Add(layer)
+}
+
+// miss says whether a keyframe must be asked for, and passes over a layer that does not come.
+func (l *leg) miss(p *pump, now int64) {
+	layer, waits := l.selector.Waits()
+	if !waits || !p.state.Live {
+		l.since = now
+		return
+	}
+	if p.flows(layer, now) || now-l.since > patience {
+		p.missing = p.missing.Add(layer)
+	}
+	if _, playing := l.selector.Playing(); !playing && now-l.since > giveUp && len(l.order) > 1 {
+		l.skipped++
+		l.since = now
+		l.aim()
+	}
+}
+
+// send gives a packet its place and writes it, unless it was written before.
+func (l *leg) send(p *pump, pkt *media.Packet, d *forward.VP8, now int64) {
+	if !l.rewriter.Rewrite(pkt, d, now, &l.sent) {
+		p.tally.late++
+		return
+	}
+	l.sent.Type = l.codec.payload
+	if !l.history.Add(&l.sent) {
+		return
+	}
+	d.Patch(pkt.Payload, l.sent.IDs)
+	if !l.write(&l.sent, pkt) {
+		p.tally.failed++
+		return
+	}
+	if l.counts.packets == 0 {
+		p.metrics.first(l.kind, now-l.began)
+	}
+	l.counts.packets++
+	l.counts.bytes += uint64(len(pkt.Payload))
+	p.tally.packets++
+	p.tally.bytes += len(pkt.Payload)
+}
+
+// write sends a packet. The same packet makes the same bytes again: with the keys of SRTP two versions of one packet
+// would betray the authentication key (RFC 7714, section 8).
+func (l *leg) write(s *forward.Sent, pkt *media.Packet) bool {
+	h := &l.plain
+	if l.out.stamp != 0 && (l.kind == media.Audio || pkt.Flags.Has(media.First)) {
+		h = &l.stamped
+		binary.BigEndian.PutUint64(l.stamp[:], media.NTPFromMicros(pkt.Captured))
+	}
+	h.Marker = l.marker(pkt)
+	h.PayloadType, h.SequenceNumber, h.Timestamp = s.Type, s.Sequence(), s.Timestamp
+	_, err := l.out.stream.WriteRTP(h, pkt.Payload)
+	return err == nil
+}
+
+func (l *leg) marker(pkt *media.Packet) bool {
+	return l.kind == media.Video && pkt.Flags.Has(media.Last)
+}
+
+// report sends a sender report once a second while media flows.
+func (l *leg) report(st *relay.State, now int64) {
+	sr, ok := l.senderReport(st, now)
+	if !ok {
+		return
+	}
+	names := &rtcp.SourceDescription{Chunks: []rtcp.SourceDescriptionChunk{{
+		Source: sr.SSRC, Items: []rtcp.SourceDescriptionItem{{Type: rtcp.SDESCNAME, Text: l.out.cname}},
+	}}}
+	_ = l.writeRTCP([]rtcp.Packet{sr, names}) // the connection may be gone; the next report tries again
+}
+
+func (l *leg) senderReport(st *relay.State, now int64) (*rtcp.SenderReport, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	layer, playing := l.selector.Playing()
+	if !l.open || !playing || l.counts.packets == 0 || now < l.reportAt {
+		return nil, false
+	}
+	l.reportAt = now + reportTime
+	var clock media.Clock
+	if l.source == st.Info.Source {
+		clock = st.Clocks[layer]
+	}
+	ntp, timestamp := l.rewriter.Report(clock)
+	return &rtcp.SenderReport{
+		SSRC: l.out.ssrc, NTPTime: ntp, RTPTime: timestamp,
+		PacketCount: uint32(l.counts.packets), OctetCount: uint32(l.counts.bytes),
+	}, true
+}

@@ -1,0 +1,120 @@
+// Publishing: one WHIP session in this browser.
+
+import type { Fetch } from './api'
+import { chosenPair, hangUp, negotiate, newPeer, num, order, reportsOf, roundTrip, type Report } from './rtc'
+
+/** The three sizes of the picture, smallest first. A student on a thin line gets `q`, one on a good line `f`. */
+export const layers: readonly RTCRtpEncodingParameters[] = [
+  { rid: 'q', scaleResolutionDownBy: 4, maxBitrate: 150_000 },
+  { rid: 'h', scaleResolutionDownBy: 2, maxBitrate: 500_000 },
+  { rid: 'f', scaleResolutionDownBy: 1, maxBitrate: 1_700_000 },
+]
+
+/** Sound is compressed to at most this, bit/s: clear speech, and still small beside any picture. */
+const soundBitrate = 48_000
+
+/** LayerReport tells about one size of the picture. */
+export interface LayerReport {
+  rid: string
+  bytes: number
+  width: number
+  height: number
+  framesPerSecond: number
+  framesEncoded: number
+}
+
+/** Output is what the teacher's side of the connection shows at one moment. */
+export interface Output {
+  at: number
+  /** All that was sent, in bytes. */
+  bytes: number
+  /** Grows while the node answers in any way: its reports and its connectivity checks. */
+  signs: number
+  layers: LayerReport[]
+  rtt: number | null
+}
+
+/** Publishing is a session while it lasts. */
+export interface Publishing {
+  readonly node: string
+  connection(): RTCPeerConnectionState
+  look(): Promise<Output>
+  /** replace shows other media in the same session; null sends nothing of that kind. */
+  replace(media: { video?: MediaStreamTrack | null; audio?: MediaStreamTrack | null }): Promise<void>
+  close(): void
+}
+
+/** publish opens a session at a WHIP URL. */
+export async function publish(
+  fetcher: Fetch,
+  url: string,
+  token: string,
+  media: { video: MediaStreamTrack | null; audio: MediaStreamTrack | null },
+  signal?: AbortSignal,
+): Promise<Publishing> {
+  const peer = newPeer()
+  try {
+    // Both kinds are always offered, one MediaStream for both, so that a screen or a microphone can join later
+    // without a new negotiation, which WHIP does not have.
+    const stream = new MediaStream()
+    const video = peer.addTransceiver(media.video ?? 'video', {
+      direction: 'sendonly',
+      streams: [stream],
+      sendEncodings: layers.map((layer) => ({ ...layer })),
+    })
+    const audio = peer.addTransceiver(media.audio ?? 'audio', {
+      direction: 'sendonly',
+      streams: [stream],
+      sendEncodings: [{ maxBitrate: soundBitrate }],
+    })
+    try {
+      const able = RTCRtpSender.getCapabilities('video')?.codecs ?? []
+      // VP8 first: every browser sends three layers of it and every browser plays it.
+      video.setCodecPreferences(order(able, ['video/vp8', 'video/h264']))
+    } catch {
+      // The browser's own order serves as well.
+    }
+    const session = await negotiate(fetcher, peer, url, token, 1000, signal)
+    return {
+      node: session.node,
+      connection: () => peer.connectionState,
+      look: async () => outputOf(reportsOf(await peer.getStats()), performance.now()),
+      replace: async (next) => {
+        if (next.video !== undefined) await video.sender.replaceTrack(next.video)
+        if (next.audio !== undefined) await audio.sender.replaceTrack(next.audio)
+      },
+      close: () => {
+        if (peer.signalingState === 'closed') return
+        hangUp(fetcher, session.url)
+        peer.close()
+      },
+    }
+  } catch (error) {
+    peer.close()
+    throw error
+  }
+}
+
+/** outputOf reads getStats. */
+export function outputOf(reports: Report[], at: number): Output {
+  const outbound = reports.filter((report) => report.type === 'outbound-rtp')
+  const rids = layers.map((layer) => layer.rid ?? '')
+  const pair = chosenPair(reports)
+  return {
+    at,
+    bytes: outbound.reduce((sum, report) => sum + num(report['bytesSent']), 0),
+    signs: num(pair?.['bytesReceived']) + num(pair?.['responsesReceived']),
+    layers: outbound
+      .filter((report) => report['kind'] === 'video')
+      .map((report) => ({
+        rid: String(report['rid'] ?? 'f'),
+        bytes: num(report['bytesSent']),
+        width: num(report['frameWidth']),
+        height: num(report['frameHeight']),
+        framesPerSecond: num(report['framesPerSecond']),
+        framesEncoded: num(report['framesEncoded']),
+      }))
+      .sort((a, b) => rids.indexOf(a.rid) - rids.indexOf(b.rid)),
+    rtt: roundTrip(reports),
+  }
+}

@@ -1,0 +1,226 @@
+package edge
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"lyceum/edge/forward"
+	"lyceum/mesh/media"
+	"lyceum/mesh/relay"
+)
+
+const (
+	batchSize = 64                     // packets that a pump reads before it serves its legs
+	trainTime = 2 * time.Millisecond   // between two trains of a replay
+	restTime  = 100 * time.Millisecond // between two looks at what has no event of its own
+
+	// silent is the bitrate of a layer that is known to carry nothing now.
+	silent = 1
+	// patience is how long a keyframe is waited for before the publisher is asked, in microseconds, while nothing of the
+	// layer comes at all: a track that has just been subscribed at another node begins with a keyframe by itself.
+	patience = 1_000_000
+	// askPause is the time between two requests for a keyframe, in microseconds.
+	askPause = int64(relay.KeyframeInterval / time.Microsecond)
+)
+
+// item is a packet of a batch, and what was learnt about it once for all legs.
+type item struct {
+	media.Packet
+	vp8 forward.VP8
+}
+
+// plan is what the legs need to know of a track, made anew when its source, its codec or its layers change.
+type plan struct {
+	generation uint64
+	source     uint32
+	codec      media.Codec
+	vp8        bool
+	order      []media.Layer // from best to worst, without those that carry nothing
+}
+
+// pump reads one track once and serves all its legs, one leg after the other: a leg's packets of one batch leave together.
+type pump struct {
+	// Set by newPump, never changed.
+	track   *relay.Track
+	release func()
+	reader  *relay.Reader
+	metrics *metrics
+	now     func() int64
+	changed chan struct{} // poked when a leg came, went, opened, or asked for something
+
+	mu sync.Mutex
+	// Guarded by mu.
+	legs []*leg // replaced, never changed
+
+	// Owned by run.
+	batch   [batchSize]item
+	n       int
+	scratch media.Packet // a packet from the ring
+	newest  media.Packet // another one
+	version uint64
+	state   relay.State
+	plan    plan
+	want    media.LayerSet
+	seen    [media.MaxLayers]int64 // when a packet of the layer last came
+	asked   [media.MaxLayers]int64 // when its keyframe was last asked for
+
+	// Owned by run, made anew by each pass.
+	wants   media.LayerSet // what the legs need
+	missing media.LayerSet // the layers whose keyframe a leg waits for
+	replays bool           // whether a leg is in a replay
+	tally   tally
+}
+
+// tally is what a pass did, so that the metrics are touched once.
+type tally struct {
+	packets, bytes, late, failed int
+	switches, replayed           int
+}
+
+func newPump(t *relay.Track, release func(), m *metrics, now func() int64) *pump {
+	p := &pump{track: t, release: release, reader: t.NewReader(), metrics: m, now: now, changed: make(chan struct{}, 1)}
+	for i := range p.batch {
+		p.batch[i].Payload = make([]byte, 0, media.MaxPayload)
+	}
+	return p
+}
+
+// run serves until ctx is done, then lets go of the track.
+func (p *pump) run(ctx context.Context) {
+	defer p.release()
+	defer p.reader.Close()
+	rest := time.NewTicker(restTime)
+	defer rest.Stop()
+	train := time.NewTimer(trainTime)
+	train.Stop()
+	defer train.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-p.reader.Wait():
+		case <-p.changed:
+		case <-train.C:
+		case <-rest.C:
+			p.report()
+		}
+		for p.pass(); p.n == batchSize; p.pass() {
+			if ctx.Err() != nil {
+				return
+			}
+		}
+		if p.replays {
+			train.Reset(trainTime)
+		}
+	}
+}
+
+// poke wakes run.
+func (p *pump) poke() {
+	select {
+	case p.changed <- struct{}{}:
+	default:
+	}
+}
+
+// add begins to serve a leg.
+func (p *pump) add(l *leg) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.legs = append(slices.Clone(p.legs), l)
+	p.poke()
+}
+
+// remove ends the serving of a leg. A pass that has begun may still serve it once.
+func (p *pump) remove(l *leg) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.legs = slices.DeleteFunc(slices.Clone(p.legs), func(o *leg) bool { return o == l })
+	p.poke()
+}
+
+func (p *pump) all() []*leg {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.legs
+}
+
+// pass reads a batch and serves each leg.
+func (p *pump) pass() {
+	now := p.now()
+	for p.n = 0; p.n < batchSize && p.reader.Next(&p.batch[p.n].Packet); p.n++ {
+		p.seen[p.batch[p.n].Layer] = now
+	}
+	// After the batch: what was said of a source before its first packet is then known.
+	if v := p.track.Version(); v != p.version {
+		p.learn()
+	}
+	for i := range p.batch[:p.n] {
+		it := &p.batch[i]
+		if it.vp8 = (forward.VP8{}); p.plan.vp8 {
+			it.vp8 = forward.ParseVP8(it.Payload)
+		}
+	}
+	p.wants, p.missing, p.replays = 0, 0, false
+	for _, l := range p.all() {
+		l.serve(p, now)
+	}
+	if p.wants != p.want {
+		p.want = p.wants
+		p.reader.Want(p.want)
+	}
+	for l := range p.missing.All() {
+		if now-p.asked[l] >= askPause || p.asked[l] == 0 {
+			p.asked[l] = now
+			p.reader.RequestKeyframe(l)
+			p.metrics.asked.Inc()
+		}
+	}
+	if p.tally != (tally{}) {
+		p.metrics.add(p.plan.kindOf(), &p.tally)
+		p.tally = tally{}
+	}
+}
+
+// flows reports whether packets of a layer have come of late.
+func (p *pump) flows(l media.Layer, now int64) bool {
+	return p.seen[l] != 0 && now-p.seen[l] < askPause
+}
+
+// learn takes in a change of the track's state.
+func (p *pump) learn() {
+	p.state = p.track.State()
+	p.version = p.state.Version
+	info := &p.state.Info
+	order := forward.Order(info.Layers)
+	if some := slices.DeleteFunc(slices.Clone(order), func(l media.Layer) bool {
+		return info.Layers[l].Bitrate == silent
+	}); len(some) > 0 {
+		order = some
+	}
+	if p.plan.generation != 0 && info.Source == p.plan.source && info.Codec == p.plan.codec && slices.Equal(order, p.plan.order) {
+		return
+	}
+	p.plan = plan{
+		generation: p.plan.generation + 1, source: info.Source, codec: info.Codec,
+		vp8: strings.EqualFold(info.Codec.MimeType, "video/VP8"), order: order,
+	}
+}
+
+func (pl *plan) kindOf() media.Kind {
+	if strings.HasPrefix(pl.codec.MimeType, "audio/") {
+		return media.Audio
+	}
+	return media.Video
+}
+
+// report sends the sender reports that are due.
+func (p *pump) report() {
+	now := p.now()
+	for _, l := range p.all() {
+		l.report(&p.state, now)
+	}
+}

@@ -1,0 +1,527 @@
+package edge
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pion/rtcp"
+	"github.com/pion/rtp"
+
+	"lyceum/edge/forward"
+	"lyceum/mesh/media"
+	"lyceum/mesh/relay"
+)
+
+var vp8 = media.Codec{MimeType: "video/VP8", ClockRate: 90000}
+
+// frameTime is that of 25 frames per second.
+const frameTime = 40 * time.Millisecond
+
+// teacher writes a camera of three layers, three packets to a frame, a keyframe every two seconds.
+type teacher struct {
+	track  *relay.Track
+	source uint32
+	frame  int
+	number [3]uint64
+}
+
+func newTeacher(t *relay.Track, source uint32) *teacher {
+	te := &teacher{track: t, source: source}
+	for l := range te.number {
+		te.number[l] = uint64(source)<<32 + uint64(l)<<16
+	}
+	t.Start(te.info())
+	return te
+}
+
+func (te *teacher) info() media.TrackInfo {
+	return media.TrackInfo{Kind: media.Video, Codec: vp8, Source: te.source, Layers: []media.LayerInfo{
+		{RID: "f", Width: 1280, Height: 720, Bitrate: 2_000_000}, {RID: "h", Width: 640, Height: 360, Bitrate: 500_000},
+		{RID: "q", Width: 320, Height: 180, Bitrate: 100_000},
+	}}
+}
+
+// write writes one frame on each layer.
+func (te *teacher) write() {
+	key := te.frame%50 == 0
+	for l := range te.number {
+		for part := range 3 {
+			p := te.packet(media.Layer(l), part, key)
+			te.track.Write(&p)
+		}
+	}
+	te.frame++
+}
+
+func (te *teacher) packet(l media.Layer, part int, key bool) media.Packet {
+	pid := uint16(te.frame + 1000*int(l))
+	p := media.Packet{
+		Layer: l, Source: te.source, Number: te.number[l], Frame: uint64(te.frame),
+		Timestamp: uint32(te.frame*3600) + uint32(l)<<20, Captured: time.Now().UnixMicro(),
+		Payload: append([]byte{0x90, 0xe0, 0x80 | byte(pid>>8), byte(pid), byte(te.frame), 0, byte(l)}, make([]byte, 200)...),
+	}
+	if key {
+		p.Flags |= media.Key
+	}
+	if part == 0 {
+		p.Flags |= media.First
+	}
+	if part == 2 {
+		p.Flags |= media.Last
+	}
+	binary.BigEndian.PutUint32(p.Payload[20:], uint32(te.frame))
+	te.number[l]++
+	return p
+}
+
+// teach writes frames in real time.
+func (te *teacher) teach(frames int) {
+	for range frames {
+		te.write()
+		time.Sleep(frameTime)
+	}
+}
+
+// wire is what a leg writes to.
+type wire struct {
+	mu      sync.Mutex
+	packets []rtp.Packet
+	rtcp    []rtcp.Packet
+	times   []time.Time
+}
+
+func (w *wire) WriteRTP(h *rtp.Header, payload []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.packets = append(w.packets, rtp.Packet{Header: h.Clone(), Payload: bytes.Clone(payload)})
+	w.times = append(w.times, time.Now())
+	return len(payload), nil
+}
+
+func (w *wire) Write([]byte) (int, error) { return 0, nil }
+
+func (w *wire) writeRTCP(p []rtcp.Packet) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.rtcp = append(w.rtcp, p...)
+	return nil
+}
+
+// take returns the packets since the last take.
+func (w *wire) take() []rtp.Packet {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	got := w.packets
+	w.packets, w.times = nil, nil
+	return got
+}
+
+func (w *wire) binding() *binding {
+	return &binding{
+		ssrc: 11, repair: 12, stamp: 3, cname: "algebra", stream: w,
+		codecs: []codec{{Codec: vp8, payload: 96, repair: 97, vp8: true}},
+	}
+}
+
+// class is a pump that runs within a synctest bubble, with one leg.
+type class struct {
+	t     *testing.T
+	hub   *relay.Hub
+	track *relay.Track
+	pump  *pump
+	leg   *leg
+	wire  *wire
+}
+
+func newClass(t *testing.T, kind media.Kind) *class {
+	t.Helper()
+	c := &class{t: t, hub: relay.NewHub(relay.Config{})}
+	name := media.Camera
+	if kind == media.Audio {
+		name = media.Microphone
+	}
+	track, release := c.hub.Acquire(media.TrackID{Room: "algebra", Name: name})
+	c.track = track
+	began := time.Now()
+	c.pump = newPump(track, release, newMetrics(nil, &Edge{}), func() int64 { return time.Since(began).Microseconds() + 1 })
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { c.pump.run(ctx) })
+	wg.Go(func() { _ = c.hub.Run(ctx) })
+	t.Cleanup(func() { cancel(); wg.Wait() })
+	c.leg, c.wire = c.join(kind)
+	return c
+}
+
+// join adds a connected student.
+func (c *class) join(kind media.Kind) (*leg, *wire) {
+	w := &wire{}
+	l := newLeg(kind, w.binding(), w.writeRTCP, c.pump.now())
+	c.pump.add(l)
+	l.setOpen(true, c.pump.now())
+	c.pump.poke()
+	return l, w
+}
+
+// checkFlow fails when packets are not one continuous stream.
+func checkFlow(t *testing.T, packets []rtp.Packet) {
+	t.Helper()
+	for i := 1; i < len(packets); i++ {
+		a, b := &packets[i-1], &packets[i]
+		if b.SequenceNumber != a.SequenceNumber+1 {
+			t.Fatalf("packet %d: sequence %d follows %d", i, b.SequenceNumber, a.SequenceNumber)
+		}
+		d := int32(b.Timestamp - a.Timestamp)
+		pa, pb := forward.ParseVP8(a.Payload), forward.ParseVP8(b.Payload)
+		step := (pb.Picture - pa.Picture) & 0x7fff
+		switch {
+		case a.Marker && (d <= 0 || d > 90000 || step != 1 || pb.TL0 != pa.TL0+1):
+			t.Fatalf("packet %d: a new frame is %d ticks and %d pictures after the one before", i, d, step)
+		case !a.Marker && (d != 0 || step != 0):
+			t.Fatalf("packet %d: a frame has packets %d ticks and %d pictures apart", i, d, step)
+		}
+	}
+}
+
+func (c *class) keyframesAsked() int {
+	n := 0
+	for _, s := range c.hub.Status() {
+		n += int(s.Requests)
+	}
+	return n
+}
+
+// layerOf and frameOf read what the teacher wrote into a packet.
+func layerOf(p *rtp.Packet) byte { return p.Payload[6] }
+func frameOf(p *rtp.Packet) int  { return int(binary.BigEndian.Uint32(p.Payload[20:])) }
+
+func TestLateStudentStartsAtOnceFromTheRing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClass(t, media.Video)
+		te := newTeacher(c.track, 1)
+		te.teach(80)
+		checkFlow(t, c.wire.take())
+		before := time.Now()
+		_, w := c.join(media.Video)
+		te.teach(40)
+		times := w.times
+		got := w.take()
+		checkFlow(t, got)
+		if frameOf(&got[0]) != 50 || layerOf(&got[0]) != 0 {
+			t.Errorf("starts at frame %d of layer %d, want keyframe 50 of the best", frameOf(&got[0]), layerOf(&got[0]))
+		}
+		if d := times[0].Sub(before); d > 5*time.Millisecond {
+			t.Errorf("the first packet comes after %s", d)
+		}
+		if last := frameOf(&got[len(got)-1]); last != 119 {
+			t.Errorf("ends at frame %d, want 119", last)
+		}
+		caught := 0
+		for i := range got {
+			if f := frameOf(&got[i]); times[i].Sub(before) < time.Duration(f-79)*frameTime && f >= 80 {
+				t.Errorf("frame %d is early", f)
+			} else if f >= 110 && times[i].Sub(before) > time.Duration(f-80)*frameTime+5*time.Millisecond {
+				t.Errorf("frame %d is late by %s", f, times[i].Sub(before)-time.Duration(f-80)*frameTime)
+			} else if f == 110 {
+				caught++
+			}
+		}
+		if caught != 3 {
+			t.Errorf("frame 110 has %d packets", caught)
+		}
+		if n := c.keyframesAsked(); n != 0 {
+			t.Errorf("the teacher was asked for %d keyframes", n)
+		}
+	})
+}
+
+func TestStudentWaitsForTheTeacherAndForTheNextOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClass(t, media.Video)
+		time.Sleep(3 * time.Second)
+		te := newTeacher(c.track, 1)
+		te.teach(60)
+		c.track.Stop()
+		first := c.wire.take()
+		time.Sleep(5 * time.Second)
+		if n := len(c.wire.take()); n != 0 {
+			t.Errorf("%d packets while nobody teaches", n)
+		}
+		te = newTeacher(c.track, 2)
+		te.frame = 7 // no keyframe yet
+		te.teach(3)
+		asked := c.track.TakeDemand().Keyframes
+		te.frame = 50
+		te.teach(20)
+		second := c.wire.take()
+		if len(first) != 180 || len(second) != 60 {
+			t.Fatalf("%d and %d packets, want 180 and 60", len(first), len(second))
+		}
+		checkFlow(t, first)
+		checkFlow(t, second)
+		a, b := &first[len(first)-1], &second[0]
+		if b.SequenceNumber != a.SequenceNumber+1 || frameOf(b) != 50 {
+			t.Errorf("sequence %d of frame %d follows %d", b.SequenceNumber, frameOf(b), a.SequenceNumber)
+		}
+		if d := time.Duration(int32(b.Timestamp-a.Timestamp)) * time.Second / 90000; d < 5*time.Second || d > 5300*time.Millisecond {
+			t.Errorf("the timestamps are %s apart", d)
+		}
+		if !asked.Has(0) {
+			t.Errorf("the new teacher was asked for keyframes of %b, want the best layer", asked)
+		}
+	})
+}
+
+func TestLossChangesTheLayerAtAKeyframe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClass(t, media.Video)
+		te := newTeacher(c.track, 1)
+		te.teach(20)
+		for range 2 {
+			c.leg.hear(c.pump, []rtcp.ReceptionReport{{SSRC: 11, FractionLost: 80}}, c.pump.now())
+		}
+		te.teach(10)
+		if d := c.track.TakeDemand(); d.Layers != media.LayersOf(0, 1) || !d.Keyframes.Has(1) {
+			t.Errorf("demand %+v, want layers 0 and 1 and a keyframe of 1", d)
+		}
+		te.teach(30)
+		got := c.wire.take()
+		checkFlow(t, got)
+		for i := range got {
+			if f, l := frameOf(&got[i]), layerOf(&got[i]); f < 50 && l != 0 || f >= 50 && l != 1 {
+				t.Fatalf("frame %d is of layer %d", f, l)
+			}
+		}
+		if d := c.track.TakeDemand(); d.Layers != media.LayersOf(1) {
+			t.Errorf("after the change layers %b are wanted", d.Layers)
+		}
+		if s := c.leg.stats(); !s.Playing || s.Layer != 1 || s.Lost < 0.3 {
+			t.Errorf("status %+v", s)
+		}
+	})
+}
+
+func TestSilentLayerIsPassedOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClass(t, media.Video)
+		te := newTeacher(c.track, 1)
+		info := te.info()
+		info.Layers[0].Bitrate = silent
+		c.track.Start(info)
+		te.teach(10)
+		got := c.wire.take()
+		if len(got) != 30 || layerOf(&got[0]) != 1 {
+			t.Fatalf("%d packets", len(got))
+		}
+	})
+}
+
+func TestMissingPacketsAreSentAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClass(t, media.Video)
+		te := newTeacher(c.track, 1)
+		te.teach(30)
+		sent := c.wire.take()
+		lost := sent[40]
+		nack := func() []rtp.Packet {
+			var scratch media.Packet
+			c.leg.resend(c.pump, []rtcp.NackPair{{PacketID: lost.SequenceNumber, LostPackets: 1}}, &scratch, c.pump.now())
+			return c.wire.take()
+		}
+		got := nack()
+		if len(got) != 2 || got[0].SSRC != 12 || got[0].PayloadType != 97 || got[1].SequenceNumber != got[0].SequenceNumber+1 {
+			t.Fatalf("repair is %v", got)
+		}
+		if osn := binary.BigEndian.Uint16(got[0].Payload); osn != lost.SequenceNumber || !bytes.Equal(got[0].Payload[2:], lost.Payload) ||
+			got[0].Timestamp != lost.Timestamp || got[0].Marker != lost.Marker {
+			t.Errorf("the repair of %d is not what was sent", osn)
+		}
+		if got := nack(); len(got) != 0 {
+			t.Errorf("asked again at once: %d packets", len(got))
+		}
+		time.Sleep(time.Second)
+		c.leg.out.codecs[0].repair = 0
+		got = nack()
+		if len(got) != 2 {
+			t.Fatalf("without repair packets: %v", got)
+		}
+		if a, b := mustMarshal(t, &got[0]), mustMarshal(t, &lost); !bytes.Equal(a, b) {
+			t.Errorf("sent again is not what was sent:\n% x\n% x", a[:32], b[:32])
+		}
+	})
+}
+
+func mustMarshal(t *testing.T, p *rtp.Packet) []byte {
+	t.Helper()
+	b, err := p.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestPleaIsAnsweredFromTheRingFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClass(t, media.Video)
+		te := newTeacher(c.track, 1)
+		te.teach(75)
+		c.wire.take()
+		c.leg.plead(c.pump)
+		synctest.Wait()
+		te.teach(20)
+		got := c.wire.take()
+		checkFlow(t, got)
+		if frameOf(&got[0]) != 50 || frameOf(&got[len(got)-1]) != 94 {
+			t.Errorf("frames %d to %d, want 50 to 94", frameOf(&got[0]), frameOf(&got[len(got)-1]))
+		}
+		if n := c.keyframesAsked(); n != 0 {
+			t.Errorf("%d keyframes were asked for", n)
+		}
+		c.leg.plead(c.pump)
+		synctest.Wait()
+		if n := c.keyframesAsked(); n != 1 {
+			t.Errorf("the replay did not help, and %d keyframes were asked for", n)
+		}
+	})
+}
+
+func TestLatePacketFitsItsHole(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClass(t, media.Video)
+		te := newTeacher(c.track, 1)
+		te.teach(10)
+		held := te.packet(0, 0, false)
+		for part := 1; part < 3; part++ {
+			p := te.packet(0, part, false)
+			c.track.Write(&p)
+		}
+		te.frame++
+		synctest.Wait()
+		c.track.Write(&held)
+		te.teach(5)
+		got := c.wire.take()
+		if len(got) != 48 {
+			t.Fatalf("%d packets, want 48", len(got))
+		}
+		got[30], got[31], got[32] = got[32], got[30], got[31] // back into their order
+		checkFlow(t, got)
+	})
+}
+
+func TestStudentWithoutTheCodecGetsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClass(t, media.Video)
+		te := newTeacher(c.track, 1)
+		info := te.info()
+		info.Codec = media.Codec{MimeType: "video/H264", ClockRate: 90000}
+		c.track.Start(info)
+		te.teach(10)
+		if got := c.wire.take(); len(got) != 0 {
+			t.Errorf("%d packets", len(got))
+		}
+		if s := c.leg.stats(); !s.Unserved {
+			t.Errorf("status %+v", s)
+		}
+		if d := c.track.TakeDemand(); d.Layers != 0 {
+			t.Errorf("layers %b are wanted for nobody", d.Layers)
+		}
+		te = newTeacher(c.track, 2)
+		te.teach(10)
+		if got := c.wire.take(); len(got) != 30 {
+			t.Errorf("with a codec that the student has: %d packets, want 30", len(got))
+		}
+	})
+}
+
+func TestSoundStartsLiveAndSaysWhenItWasCaptured(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClass(t, media.Audio)
+		opus := media.Codec{MimeType: "audio/opus", ClockRate: 48000, Channels: 2}
+		c.leg.out.codecs = []codec{{Codec: opus, payload: 111}}
+		c.track.Start(media.TrackInfo{Kind: media.Audio, Codec: opus, Source: 1, Layers: make([]media.LayerInfo, 1)})
+		base := time.Now().UnixMicro()
+		for i := range 100 {
+			p := media.Packet{
+				Source: 1, Number: uint64(i + 1), Timestamp: uint32(960 * i), Captured: time.Now().UnixMicro(),
+				Flags: media.First | media.Last, Payload: []byte{byte(i)},
+			}
+			c.track.Report(0, media.Clock{NTP: media.NTPFromMicros(77_000_000), RTP: 0})
+			c.track.Write(&p)
+			time.Sleep(20 * time.Millisecond)
+		}
+		got := c.wire.take()
+		if len(got) != 100 {
+			t.Fatalf("%d packets", len(got))
+		}
+		for i := range got {
+			at := media.MicrosFromNTP(binary.BigEndian.Uint64(got[i].GetExtension(3)))
+			if got[i].Timestamp-got[0].Timestamp != uint32(960*i) || got[i].Marker || at != base+int64(20_000*i) {
+				t.Fatalf("packet %d: %v captured %d µs after the first", i, got[i].Header, at-base)
+			}
+		}
+		var reports []*rtcp.SenderReport
+		for _, p := range c.wire.rtcp {
+			if sr, ok := p.(*rtcp.SenderReport); ok {
+				reports = append(reports, sr)
+			}
+		}
+		if len(reports) < 2 {
+			t.Fatalf("%d sender reports in 2 s", len(reports))
+		}
+		for _, sr := range reports {
+			since := time.Duration(sr.RTPTime-got[0].Timestamp) * time.Second / 48000
+			if want := 77*time.Second + since; time.Duration(media.MicrosFromNTP(sr.NTPTime))*time.Microsecond-want > time.Microsecond {
+				t.Errorf("report %v, want the publisher's clock %s", sr, want)
+			}
+		}
+	})
+}
+
+func TestPumpAllocatesNothing(t *testing.T) {
+	p, te := silentPump(t, 20)
+	if n := testing.AllocsPerRun(100, func() { te.write(); p.pass() }); n > 9 {
+		t.Errorf("%v allocations for a frame of three layers, of which the teacher makes 9", n)
+	}
+}
+
+// silentPump is a pump that does not run, with students whose packets go nowhere.
+func silentPump(t testing.TB, students int) (*pump, *teacher) {
+	hub := relay.NewHub(relay.Config{})
+	track, release := hub.Acquire(media.TrackID{Room: "algebra", Name: media.Camera})
+	now := int64(1)
+	p := newPump(track, release, newMetrics(nil, &Edge{}), func() int64 { now += 40_000; return now })
+	t.Cleanup(release)
+	for range students {
+		out := (&wire{}).binding()
+		out.stream = nowhere{}
+		l := newLeg(media.Video, out, nil, 0)
+		l.setOpen(true, 1)
+		p.add(l)
+	}
+	te := newTeacher(track, 1)
+	for range 2300 { // around the ring, so that it has all its memory
+		te.write()
+		p.pass()
+	}
+	return p, te
+}
+
+type nowhere struct{}
+
+func (nowhere) WriteRTP(*rtp.Header, []byte) (int, error) { return 0, nil }
+func (nowhere) Write([]byte) (int, error)                 { return 0, nil }
+
+func BenchmarkPump(b *testing.B) {
+	p, te := silentPump(b, 200)
+	b.ReportAllocs()
+	for b.Loop() {
+		te.write()
+		p.pass()
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/600, "ns/packet")
+}

@@ -1,0 +1,97 @@
+package edge
+
+import (
+	"errors"
+	"strings"
+	"sync/atomic"
+
+	"github.com/pion/webrtc/v4"
+
+	"lyceum/mesh/media"
+)
+
+// sender is one subscriber's end of a track: a webrtc.TrackLocal that only learns what was agreed upon and lets its leg
+// write. Each subscriber has its own, so that all packets of one subscriber can be written together.
+type sender struct {
+	// Set by newSender, never changed.
+	kind     webrtc.RTPCodecType
+	id, room string
+
+	bound atomic.Pointer[binding]
+}
+
+// binding is what was agreed upon. It never changes.
+type binding struct {
+	ssrc, repair uint32 // repair is 0 when the subscriber takes no repair packets
+	stamp        uint8  // the id of abs-capture-time, 0 when it was not offered
+	cname        string
+	codecs       []codec // in the subscriber's order of preference
+	stream       webrtc.TrackLocalWriter
+}
+
+// codec is a codec that the subscriber takes.
+type codec struct {
+	media.Codec
+	payload uint8
+	repair  uint8 // the payload type of its repair packets, 0 for none
+	vp8     bool
+}
+
+var errNoCodec = errors.New("no codec in common")
+
+func newSender(kind media.Kind, room string) *sender {
+	if kind == media.Audio {
+		return &sender{kind: webrtc.RTPCodecTypeAudio, id: media.Microphone, room: room}
+	}
+	return &sender{kind: webrtc.RTPCodecTypeVideo, id: media.Camera, room: room}
+}
+
+// ID names the track within the stream.
+func (s *sender) ID() string { return s.id }
+
+// RID is empty: a subscriber gets one layer.
+func (s *sender) RID() string { return "" }
+
+// StreamID is the same for sound and picture, so that a player keeps them in step.
+func (s *sender) StreamID() string { return s.room }
+
+// Kind is that of the track.
+func (s *sender) Kind() webrtc.RTPCodecType { return s.kind }
+
+// Bind learns what was agreed upon.
+func (s *sender) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, error) {
+	b := &binding{ssrc: uint32(c.SSRC()), repair: uint32(c.SSRCRetransmission()), cname: s.room, stream: c.WriteStream()}
+	var first webrtc.RTPCodecParameters
+	all := c.CodecParameters()
+	for _, p := range all {
+		if strings.EqualFold(p.MimeType, webrtc.MimeTypeRTX) {
+			continue
+		}
+		if len(b.codecs) == 0 {
+			first = p
+		}
+		known := codec{payload: uint8(p.PayloadType), vp8: strings.EqualFold(p.MimeType, webrtc.MimeTypeVP8), Codec: media.Codec{
+			MimeType: p.MimeType, ClockRate: p.ClockRate, Channels: p.Channels, Fmtp: p.SDPFmtpLine,
+		}}
+		if repair := repairOf(p.PayloadType, all); b.repair != 0 {
+			known.repair = repair
+		}
+		b.codecs = append(b.codecs, known)
+	}
+	if len(b.codecs) == 0 {
+		return first, errNoCodec
+	}
+	for _, e := range c.HeaderExtensions() {
+		// Other ids do not fit the one-byte form (RFC 8285, section 4.2).
+		if e.URI == absCaptureTime && e.ID >= 1 && e.ID <= 14 {
+			b.stamp = uint8(e.ID)
+		}
+	}
+	s.bound.Store(b)
+	return first, nil
+}
+
+// Unbind has nothing to do: the leg ends with its subscriber.
+func (s *sender) Unbind(webrtc.TrackLocalContext) error { return nil }
+
+var _ webrtc.TrackLocal = (*sender)(nil)

@@ -1,0 +1,116 @@
+package edge
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+
+	"lyceum/mesh/media"
+)
+
+// counts is what a leg has done.
+type counts struct{ packets, bytes, resent, pleas uint64 }
+
+// RoomStatus is a room as /status shows it.
+type RoomStatus struct {
+	Room     string `json:"room"`
+	Students int    `json:"students"`
+	// Layers is how many students get each layer of the camera.
+	Layers []int `json:"layers"`
+	// Packets and Bytes went to the students who are here now.
+	Packets     uint64  `json:"packets"`
+	Bytes       uint64  `json:"bytes"`
+	Subscribers []Stats `json:"subscribers"`
+}
+
+// Stats is a subscriber as /status shows it.
+type Stats struct {
+	Subject string    `json:"subject"`
+	Name    string    `json:"name,omitempty"`
+	Since   time.Time `json:"since"`
+	State   string    `json:"state"`
+	Video   *LegStats `json:"video,omitempty"`
+	Audio   *LegStats `json:"audio,omitempty"`
+}
+
+// LegStats is one track on its way to a subscriber.
+type LegStats struct {
+	// Playing is false while the subscriber waits for the teacher or for a keyframe; Layer then means nothing.
+	Playing bool        `json:"playing"`
+	Layer   media.Layer `json:"layer"`
+	// Target is the layer that the subscriber is to get.
+	Target media.Layer `json:"target"`
+	// Unserved says that the subscriber has no codec for what the teacher sends.
+	Unserved bool   `json:"unserved,omitempty"`
+	Packets  uint64 `json:"packets"`
+	Bytes    uint64 `json:"bytes"`
+	// Resent counts the packets that the subscriber missed and got again.
+	Resent uint64 `json:"resent"`
+	// Pleas counts the requests for a keyframe.
+	Pleas uint64 `json:"pleas"`
+	// Lost is the fraction lost on the way from here, by the last report.
+	Lost float64 `json:"lost"`
+	// Estimate is what the subscriber thinks it can take, in bits per second; 0 if it does not say.
+	Estimate float64 `json:"estimate_bps,omitempty"`
+}
+
+func (l *leg) stats() *LegStats {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	layer, playing := l.selector.Playing()
+	return &LegStats{
+		Playing: playing, Layer: layer, Target: l.selector.Target(), Unserved: l.source != 0 && l.codec == nil,
+		Packets: l.counts.packets, Bytes: l.counts.bytes, Resent: l.counts.resent, Pleas: l.counts.pleas,
+		Lost: l.heard.lost, Estimate: l.heard.estimate,
+	}
+}
+
+// Stats says how the subscriber fares.
+func (s *Subscriber) Stats() Stats {
+	st := Stats{Subject: s.rq.Subject, Name: s.rq.Name, Since: s.since, State: s.pc.ConnectionState().String()}
+	for _, l := range s.legs {
+		if l.kind == media.Video {
+			st.Video = l.stats()
+		} else {
+			st.Audio = l.stats()
+		}
+	}
+	return st
+}
+
+// Status lists the rooms that are served here, and their students in the order of their arrival.
+func (e *Edge) Status() []RoomStatus {
+	e.mu.Lock()
+	rooms := make(map[string][]*Subscriber, len(e.rooms))
+	for s := range e.subscribers {
+		rooms[s.rq.Room] = append(rooms[s.rq.Room], s)
+	}
+	e.mu.Unlock()
+	list := make([]RoomStatus, 0, len(rooms))
+	for name, subscribers := range rooms {
+		r := RoomStatus{Room: name, Students: len(subscribers), Layers: make([]int, media.MaxLayers)}
+		for _, s := range subscribers {
+			r.add(s.Stats())
+		}
+		slices.SortFunc(r.Subscribers, func(a, b Stats) int {
+			return cmp.Or(a.Since.Compare(b.Since), strings.Compare(a.Subject, b.Subject))
+		})
+		list = append(list, r)
+	}
+	slices.SortFunc(list, func(a, b RoomStatus) int { return strings.Compare(a.Room, b.Room) })
+	return list
+}
+
+func (r *RoomStatus) add(s Stats) {
+	r.Subscribers = append(r.Subscribers, s)
+	for _, l := range []*LegStats{s.Video, s.Audio} {
+		if l != nil {
+			r.Packets += l.Packets
+			r.Bytes += l.Bytes
+		}
+	}
+	if s.Video != nil && s.Video.Playing {
+		r.Layers[s.Video.Layer]++
+	}
+}

@@ -1,0 +1,221 @@
+package edge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/pion/webrtc/v4"
+)
+
+// Subscriber is one student's session.
+type Subscriber struct {
+	// Set by newSubscriber, never changed.
+	edge    *Edge
+	rq      SubscribeRequest
+	pc      *webrtc.PeerConnection
+	legs    []*leg
+	senders []*webrtc.RTPSender // one for each leg
+	since   time.Time
+	changed chan struct{} // poked when the connection's state changes
+	closing chan struct{} // closed by Close
+	done    chan struct{}
+
+	// Set by Edge.enter before run, never changed.
+	room *room
+
+	once   sync.Once
+	reason error // set before closing is closed
+
+	signal sync.Mutex // one offer at a time
+}
+
+// newSubscriber makes a peer connection and its answer. What it makes is closed again if it fails.
+func (e *Edge) newSubscriber(ctx context.Context, rq SubscribeRequest, began int64) (_ *Subscriber, answer string, err error) {
+	o, err := readOffer(rq.Offer)
+	if err != nil {
+		return nil, "", err
+	}
+	var cfg webrtc.Configuration
+	if e.cfg.Certificate != nil {
+		cfg.Certificates = []webrtc.Certificate{*e.cfg.Certificate}
+	}
+	pc, err := e.api(o).NewPeerConnection(cfg)
+	if err != nil {
+		return nil, "", fmt.Errorf("make a peer connection: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			_ = pc.Close() // it never opened
+		}
+	}()
+	s := &Subscriber{
+		edge: e, rq: rq, pc: pc, since: time.Now(),
+		changed: make(chan struct{}, 1), closing: make(chan struct{}), done: make(chan struct{}),
+	}
+	pc.OnConnectionStateChange(func(webrtc.PeerConnectionState) {
+		select {
+		case s.changed <- struct{}{}:
+		default:
+		}
+	})
+	remote := webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: o.sdp}
+	if err := pc.SetRemoteDescription(remote); err != nil {
+		return nil, "", fmt.Errorf("%w: %w", ErrOffer, err)
+	}
+	var ends []*sender
+	for _, kind := range o.kinds {
+		end := newSender(kind, rq.Room)
+		rtpSender, err := pc.AddTrack(end)
+		if err != nil {
+			return nil, "", fmt.Errorf("%w: add the %s: %w", ErrOffer, end.id, err)
+		}
+		ends = append(ends, end)
+		s.senders = append(s.senders, rtpSender)
+	}
+	if answer, err = s.answer(ctx); err != nil {
+		return nil, "", err
+	}
+	for i, end := range ends {
+		out := end.bound.Load()
+		if out == nil {
+			return nil, "", fmt.Errorf("%w: there is no codec in common for the %s", ErrOffer, end.id)
+		}
+		s.legs = append(s.legs, newLeg(o.kinds[i], out, pc.WriteRTCP, began))
+	}
+	return s, answer, nil
+}
+
+// answer answers the offer that is set, with all candidates.
+func (s *Subscriber) answer(ctx context.Context) (string, error) {
+	a, err := s.pc.CreateAnswer(nil)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrOffer, err)
+	}
+	gathered := webrtc.GatheringCompletePromise(s.pc)
+	if err := s.pc.SetLocalDescription(a); err != nil {
+		if errors.Is(err, errNoCodec) {
+			return "", fmt.Errorf("%w: %w", ErrOffer, err)
+		}
+		return "", fmt.Errorf("set the answer: %w", err)
+	}
+	select {
+	case <-gathered:
+	case <-ctx.Done():
+		return "", fmt.Errorf("gather candidates: %w", ctx.Err())
+	}
+	return s.pc.LocalDescription().SDP, nil
+}
+
+// Trickle adds candidates of the client, each "candidate:..." as in SDP. Those that cannot be used are passed over.
+func (s *Subscriber) Trickle(candidates []string) {
+	s.signal.Lock()
+	defer s.signal.Unlock()
+	for _, c := range candidates {
+		if err := s.pc.AddICECandidate(webrtc.ICECandidateInit{Candidate: c}); err != nil {
+			s.edge.cfg.Logger.Debug("candidate passed over", "room", s.rq.Room, "subject", s.rq.Subject, "err", err)
+		}
+	}
+}
+
+// Restart begins a new ICE generation with the offer's credentials and returns the answer to it.
+func (s *Subscriber) Restart(ctx context.Context, text string) (string, error) {
+	s.signal.Lock()
+	defer s.signal.Unlock()
+	o, err := readOffer(text)
+	if err != nil {
+		return "", fmt.Errorf("restart: %w", err)
+	}
+	if err := s.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: o.sdp}); err != nil {
+		return "", fmt.Errorf("restart: %w: %w", ErrOffer, err)
+	}
+	answer, err := s.answer(ctx)
+	if err != nil {
+		return "", fmt.Errorf("restart: %w", err)
+	}
+	return answer, nil
+}
+
+// Close ends the session; only the first reason counts. Done is closed when everything has ended.
+func (s *Subscriber) Close(reason error) {
+	s.once.Do(func() {
+		s.reason = reason
+		close(s.closing)
+	})
+}
+
+// Done is closed when the session has ended, for whatever reason.
+func (s *Subscriber) Done() <-chan struct{} { return s.done }
+
+// run is the subscriber's life.
+func (s *Subscriber) run() {
+	defer close(s.done)
+	defer s.edge.leave(s)
+	var listeners sync.WaitGroup
+	for i, l := range s.legs {
+		p := s.room.pump(l.kind)
+		p.add(l)
+		listeners.Go(func() { s.listen(l, p, s.senders[i]) })
+	}
+	s.follow()
+	for _, l := range s.legs {
+		l.setOpen(false, s.edge.now())
+		s.room.pump(l.kind).remove(l)
+	}
+	if err := s.pc.Close(); err != nil {
+		s.edge.cfg.Logger.Debug("subscriber did not close well", "room", s.rq.Room, "subject", s.rq.Subject, "err", err)
+	}
+	listeners.Wait()
+	s.edge.metrics.ended(s.reason)
+	s.edge.cfg.Logger.Info("subscriber ends", "room", s.rq.Room, "subject", s.rq.Subject, "reason", s.reason,
+		"seconds", int(time.Since(s.since).Seconds()))
+}
+
+// follow opens and closes the legs with the connection until the session is to end.
+func (s *Subscriber) follow() {
+	timeout := time.NewTimer(s.edge.cfg.ConnectTimeout)
+	defer timeout.Stop()
+	connected, before := false, false
+	for {
+		select {
+		case <-s.closing:
+			return
+		case <-timeout.C:
+			if connected {
+				s.Close(ErrLost)
+			} else {
+				s.Close(ErrUnconnected)
+			}
+		case <-s.changed:
+			state := s.pc.ConnectionState()
+			now := state == webrtc.PeerConnectionStateConnected
+			switch state {
+			case webrtc.PeerConnectionStateFailed:
+				if connected {
+					s.Close(ErrLost)
+				} else {
+					s.Close(ErrUnconnected)
+				}
+			case webrtc.PeerConnectionStateClosed:
+				s.Close(ErrLeft)
+			}
+			if now == before {
+				continue
+			}
+			before = now
+			// Without a path nothing may be sent: the address may be somebody else's by now (RFC 7675, section 5.1).
+			for _, l := range s.legs {
+				l.setOpen(now, s.edge.now())
+				s.room.pump(l.kind).poke()
+			}
+			if now {
+				connected = true
+				timeout.Stop()
+			} else {
+				timeout.Reset(s.edge.cfg.ConnectTimeout)
+			}
+		}
+	}
+}

@@ -1,0 +1,2 @@
+// Package whep speaks WHEP (draft-ietf-wish-whep): HTTP in front of edge.
+package whep

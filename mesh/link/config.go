@@ -1,0 +1,158 @@
+package link
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/quic-go/quic-go"
+
+	"lyceum/mesh/pki"
+)
+
+// EndpointConfig configures an Endpoint.
+type EndpointConfig struct {
+	// Conn is the bound UDP socket that other nodes dial. The endpoint closes it.
+	Conn net.PacketConn
+	// Listen opens one more local socket, for a stripe that this node dials. Stripes on sockets of their own take
+	// different ways through routers and network cards that balance by port. Nil sends all through Conn.
+	Listen func() (net.PacketConn, error)
+	// Identity proves who this node is, and whom it talks to.
+	Identity *pki.Identity
+	// Resolve tells the host:port of a node.
+	Resolve func(node string) (addr string, ok bool)
+	// Logger is for changes of state; nil discards.
+	Logger *slog.Logger
+	// Registerer takes the metrics; nil means none are kept.
+	Registerer prometheus.Registerer
+}
+
+// Validate reports what is missing.
+func (c *EndpointConfig) Validate() error {
+	switch {
+	case c.Conn == nil:
+		return errors.New("the endpoint of links needs a bound UDP socket")
+	case c.Identity == nil:
+		return errors.New("the endpoint of links needs the node's identity")
+	case c.Resolve == nil:
+		return errors.New("the endpoint of links needs a way to find the address of a node")
+	}
+	return nil
+}
+
+// LinksConfig configures Links.
+type LinksConfig struct {
+	// Endpoint dials and accepts.
+	Endpoint *Endpoint
+	// Router says where a room's tracks come from.
+	Router Router
+	// Node is this node's id, the one in the endpoint's identity.
+	Node string
+	// Boot is when this process started, in milliseconds since the Unix epoch. It must differ between two runs.
+	Boot uint64
+	// Stripes is the number of QUIC connections of a link that this node dials, 2 to 16. 0 means 4.
+	Stripes int
+	// Heartbeat is the time between two heartbeats; after three missed ones a link is given up. 0 means 200 ms.
+	Heartbeat time.Duration
+	// Late is how long after its arrival here a packet may still be sent, besides the round trip that a repair takes.
+	// 0 means 400 ms.
+	Late time.Duration
+	// Idle is how long a link without subscriptions is kept. 0 means 30 s.
+	Idle time.Duration
+	// Logger is for changes of state; nil discards.
+	Logger *slog.Logger
+	// Registerer takes the metrics; nil means none are kept.
+	Registerer prometheus.Registerer
+}
+
+const (
+	minStripes = 2
+	maxStripes = 16
+)
+
+// Validate reports what is missing or out of bounds.
+func (c *LinksConfig) Validate() error {
+	switch {
+	case c.Endpoint == nil || c.Router == nil:
+		return errors.New("links need an endpoint and a router")
+	case c.Node != c.Endpoint.Node():
+		return fmt.Errorf("this node is called %q, but its certificate says %q", c.Node, c.Endpoint.Node())
+	case c.Stripes != 0 && (c.Stripes < minStripes || c.Stripes > maxStripes):
+		return fmt.Errorf("a link has %d to %d stripes, not %d", minStripes, maxStripes, c.Stripes)
+	case c.Heartbeat < 0 || c.Late < 0 || c.Idle < 0:
+		return errors.New("the times of links must not be negative")
+	}
+	return nil
+}
+
+func (c *LinksConfig) fill() {
+	if c.Stripes == 0 {
+		c.Stripes = 4
+	}
+	if c.Heartbeat == 0 {
+		c.Heartbeat = 200 * time.Millisecond
+	}
+	if c.Late == 0 {
+		c.Late = 400 * time.Millisecond
+	}
+	if c.Idle == 0 {
+		c.Idle = 30 * time.Second
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+}
+
+// Router says where the tracks of a room come from. Its answers are cheap: they are asked for at every change.
+type Router interface {
+	// Next is the node to get a room's tracks from; the error says why there is none.
+	Next(room string) (Hop, error)
+	// Changed returns a channel that is closed when any answer may have changed.
+	Changed() <-chan struct{}
+	// Epoch is the highest epoch of a room that this node knows, 0 for none. Whoever comes with a lower one is refused.
+	Epoch(room string) uint64
+}
+
+// Hop is the next node on the way to a room's home.
+type Hop struct {
+	// Self is true at the home.
+	Self bool
+	// Node is the node to subscribe at.
+	Node string
+	// Epoch is the room's epoch that this answer belongs to.
+	Epoch uint64
+}
+
+// maxDepth is the most hops between a node and a home: a node so far away has no children.
+const maxDepth = 4
+
+// quicConfig has the settings of a connection. A chunk has at most 12 KB, so that windows per stream are small; the
+// limit for streams is what the peer may have open towards us.
+func quicConfig(uniStreams int64) *quic.Config {
+	return &quic.Config{
+		Versions:             []quic.Version{quic.Version1},
+		HandshakeIdleTimeout: 5 * time.Second,
+		// Heartbeats notice a lost peer much sooner.
+		MaxIdleTimeout:  10 * time.Second,
+		KeepAlivePeriod: 2 * time.Second,
+		// InitialPacketSize stays at its default of 1280, which falls back to 1200 on narrow ways.
+		EnableDatagrams:                  true,
+		EnableStreamResetPartialDelivery: true,
+		MaxIncomingUniStreams:            uniStreams,
+		MaxIncomingStreams:               64,
+		InitialStreamReceiveWindow:       256 << 10,
+		MaxStreamReceiveWindow:           2 << 20,
+		InitialConnectionReceiveWindow:   4 << 20,
+		MaxConnectionReceiveWindow:       16 << 20,
+	}
+}
+
+// Chunks come from the dialled side: quic-go's default of 100 open streams stalls video, and a node that dials us has no
+// chunks to send.
+const (
+	dialedUniStreams   = 4096
+	acceptedUniStreams = 16
+)

@@ -1,0 +1,209 @@
+package link
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"lyceum/mesh/media"
+	"lyceum/mesh/relay"
+	"lyceum/mesh/wire"
+)
+
+// earlyLimit is how long a chunk waits for the state that explains it.
+const earlyLimit = 2 * time.Second
+
+// intake is one subscription at a parent: what comes in for it goes to its track.
+type intake struct {
+	// Set by upLink.subscribe, never changed.
+	up    *upLink
+	id    uint64
+	track *relay.Track
+	epoch uint64
+	wake  chan struct{} // the answer or the way has changed
+
+	sources        atomic.Pointer[sources] // what the packets may belong to; nil before the first state
+	wants          atomic.Uint32           // the layers that the parent was asked for
+	packets, bytes atomic.Uint64
+
+	mu sync.Mutex
+	// Guarded by mu.
+	closed  bool
+	state   wire.TrackState // the parent's last word
+	decided bool            // there was one
+	refused *wire.Refused
+	started uint32 // the source that the track was last started with
+	live    bool   // it was started and not stopped since
+	early   []early
+}
+
+// sources are the runs of the publisher whose packets the track can take.
+type sources struct {
+	now, before uint32
+	layers      media.Layer // of now
+	sound       bool        // the track is audio
+}
+
+// early is a chunk that came before the state that explains it: it went another way than the control stream.
+type early struct {
+	buffer *buffer
+	at     time.Time
+}
+
+func (s *sources) take(c *wire.Chunk) bool {
+	return s != nil && (c.Source == s.now && c.Layer < s.layers || c.Source == s.before && s.before != 0)
+}
+
+// take gives a chunk to the track, or keeps its buffer for later. When too many wait, the chunk is dropped.
+func (in *intake) take(c *wire.Chunk, b *buffer, whole bool) (kept bool, err error) {
+	if !in.sources.Load().take(c) {
+		in.mu.Lock()
+		if !in.sources.Load().take(c) {
+			defer in.mu.Unlock()
+			if b == nil || in.closed || in.up.early.Load() >= earlyChunks {
+				in.up.links.metrics.dropEarly.Inc()
+				return false, nil
+			}
+			in.up.early.Add(1)
+			in.early = append(in.early, early{b, time.Now()})
+			return true, nil
+		}
+		in.mu.Unlock()
+	}
+	err = in.write(c)
+	if !whole {
+		in.up.links.metrics.dropBroken.Inc()
+		err = nil
+	}
+	return false, err
+}
+
+// write gives the packets of a chunk to the track.
+func (in *intake) write(c *wire.Chunk) error {
+	m := in.up.links.metrics
+	var p media.Packet
+	var packets, duplicates, bytes int
+	var err error
+	for {
+		var ok bool
+		if ok, err = c.Next(&p); !ok {
+			break
+		}
+		packets++
+		bytes += len(p.Payload)
+		if !in.track.Write(&p) {
+			duplicates++
+		}
+	}
+	in.packets.Add(uint64(packets))
+	in.bytes.Add(uint64(bytes))
+	if duplicates > 0 {
+		m.duplicates.Add(float64(duplicates))
+	}
+	if in.sources.Load().sound {
+		m.received.audio.Add(float64(packets))
+	} else {
+		m.received.video.Add(float64(packets))
+	}
+	return err
+}
+
+// accept takes the parent's word about the track.
+func (in *intake) accept(s *wire.TrackState) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.closed {
+		return
+	}
+	in.applyLocked(s)
+	in.state, in.decided = *s, true
+	in.flushLocked()
+	poke(in.wake)
+}
+
+func (in *intake) applyLocked(s *wire.TrackState) {
+	info := s.Info
+	switch {
+	case s.Live:
+		if !in.live || !sameInfo(&info, &in.state.Info) {
+			in.track.Start(info)
+		}
+		in.live, in.started = true, info.Source
+		next := &sources{now: info.Source, layers: media.Layer(len(info.Layers)), sound: info.Kind == media.Audio}
+		if old := in.sources.Load(); old != nil {
+			if next.before = old.before; old.now != next.now {
+				next.before = old.now
+			}
+		}
+		in.sources.Store(next)
+		for l, c := range s.Clocks {
+			if c.Known() {
+				in.track.Report(media.Layer(l), c)
+			}
+		}
+	case s.Known:
+		in.track.Stop()
+		in.live = false
+	}
+	if s.Known {
+		in.track.SetHops(s.Hops + 1)
+	}
+}
+
+// flushLocked writes the early chunks that can now be understood, and gives up those that have waited too long.
+func (in *intake) flushLocked() {
+	now := time.Now()
+	in.early = slices.DeleteFunc(in.early, func(e early) bool {
+		c, err := wire.ParseChunk(e.buffer.b[:e.buffer.n])
+		known := err == nil && in.sources.Load().take(&c)
+		if !known && now.Sub(e.at) < earlyLimit {
+			return false
+		}
+		if known {
+			_ = in.write(&c) // a chunk that is cut off is used as far as it goes
+		} else {
+			in.up.links.metrics.dropEarly.Inc()
+		}
+		in.up.early.Add(-1)
+		buffers.Put(e.buffer)
+		return true
+	})
+}
+
+// report takes a sender report.
+func (in *intake) report(r *wire.Report) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.closed || !in.live || r.Source != in.started {
+		return
+	}
+	in.state.Clocks[r.Layer] = r.Clock
+	in.track.Report(r.Layer, r.Clock)
+}
+
+func (in *intake) refuse(r *wire.Refused) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.refused, in.decided = r, true
+	poke(in.wake)
+}
+
+// answer returns the parent's last word: a state, or a refusal.
+func (in *intake) answer() (s wire.TrackState, refused *wire.Refused, decided bool) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.state, in.refused, in.decided
+}
+
+// close makes sure that the parent has no more say in the track.
+func (in *intake) close() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.closed = true
+	for _, e := range in.early {
+		in.up.early.Add(-1)
+		buffers.Put(e.buffer)
+	}
+	in.early = nil
+}

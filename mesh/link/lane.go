@@ -1,0 +1,230 @@
+package link
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"lyceum/mesh/media"
+	"lyceum/mesh/relay"
+	"lyceum/mesh/wire"
+)
+
+const (
+	// flushAfter is how long a chunk waits for more packets of its frame.
+	flushAfter = 3 * time.Millisecond
+	// replayLate is how long what comes from the ring may wait: a child that joins needs all of it.
+	replayLate = 3 * time.Second
+	// caughtUp is how close to the newest packet a replay must come to count as live.
+	caughtUp = 64
+	// backfillLimit bounds what a child gets from before the newest keyframe.
+	backfillLimit = 2048
+	// audioReplay bounds how much sound a child gets that it missed, in packets; 50 are a second.
+	audioReplay = 50
+	// A lane that replays stops at replayHigh waiting chunks and goes on at replayLow, so that the backlog stays in the
+	// ring.
+	replayHigh = 32
+	replayLow  = 8
+)
+
+// lane is one layer on its way to one child: a reader of the track whose packets become chunks, or datagrams if they are
+// audio. A live chunk never waits for room here; what does not fit into the link's queue in time is dropped there.
+type lane struct {
+	// Set by newLane, never changed.
+	down   *downLink
+	sub    uint64
+	track  *relay.Track
+	layer  media.Layer
+	from   uint64 // the first packet that the child lacks, 0 for all
+	cancel context.CancelFunc
+	wake   chan struct{} // the queue has room for more of the replay
+
+	queued         atomic.Int32 // chunks in the link's queue
+	ended          atomic.Bool
+	packets, bytes atomic.Uint64
+
+	// Owned by run.
+	version uint64 // of the track's state that audio and urgency come from
+	audio   bool
+	urgency int8
+	replay  bool   // the packets come from the ring, the live ones are not reached yet
+	until   uint64 // the newest packet when the replay began
+	packer  wire.Packer
+	open    *chunk // gathers packets of one frame, nil for none
+	turn    int    // of the stripes for datagrams
+}
+
+func (n *lane) run(ctx context.Context) {
+	defer n.ended.Store(true)
+	r := n.track.NewReader()
+	defer r.Close()
+	n.until, n.replay = n.track.Head(n.layer)
+	r.Want(media.LayersOf(n.layer))
+	var p media.Packet
+	n.backfill(ctx, &p)
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		for !n.full() && r.Next(&p) {
+			if !n.replay || p.Number >= n.from {
+				n.add(&p)
+			}
+			if n.replay && p.Number >= n.until {
+				head, _ := n.track.Head(n.layer)
+				n.until, n.replay = head, head > p.Number+caughtUp
+			}
+		}
+		var flush <-chan time.Time
+		if n.open != nil {
+			wait := flushAfter - time.Since(n.open.queued)
+			if wait <= 0 {
+				n.flush()
+			} else {
+				timer.Reset(wait)
+				flush = timer.C
+			}
+		}
+		wait := r.Wait()
+		if n.full() {
+			wait = nil
+		}
+		select {
+		case <-wait:
+		case <-n.wake:
+		case <-flush:
+			n.flush()
+		case <-ctx.Done():
+			if n.open != nil {
+				n.open.free()
+			}
+			return
+		}
+	}
+}
+
+// full reports whether the replay has to wait.
+func (n *lane) full() bool { return n.replay && n.queued.Load() >= replayHigh }
+
+// backfill sends what the child lacks from before the place where the reader starts.
+func (n *lane) backfill(ctx context.Context, p *media.Packet) {
+	if n.from == 0 || !n.replay {
+		return
+	}
+	end := n.until + 1
+	if k, ok := n.track.Keyframe(n.layer); ok {
+		end = min(end, k)
+	}
+	if n.from+backfillLimit < end {
+		return // the child missed so much that it starts anew
+	}
+	n.look()
+	if n.audio && n.from+audioReplay < end {
+		n.from = end - audioReplay
+	}
+	for number := n.from; number < end; {
+		if n.full() {
+			select {
+			case <-n.wake:
+			case <-ctx.Done():
+				return
+			}
+			continue
+		}
+		if n.track.Packet(n.layer, number, p) {
+			n.add(p)
+		}
+		number++
+	}
+}
+
+// look learns what the track is when that has changed.
+func (n *lane) look() {
+	v := n.track.Version()
+	if v == n.version {
+		return
+	}
+	n.version = v
+	info := n.track.State().Info
+	n.audio = info.Kind == media.Audio
+	n.urgency = urgency(&info, n.layer)
+}
+
+// urgency gives lower layers the way: they are what remains when there is room for little.
+func urgency(info *media.TrackInfo, l media.Layer) int8 {
+	if int(l) >= len(info.Layers) {
+		return urgencyTop
+	}
+	size := func(i media.LayerInfo) uint64 {
+		if i.Width != 0 {
+			return uint64(i.Width) * uint64(i.Height)
+		}
+		return uint64(i.Bitrate)
+	}
+	rank := int8(0)
+	for i, other := range info.Layers {
+		mine := size(info.Layers[l])
+		if s := size(other); s < mine || s == mine && i < int(l) {
+			rank++
+		}
+	}
+	return min(urgencyBase+rank, urgencyTop)
+}
+
+// add puts a packet into the open chunk, or into a new one.
+func (n *lane) add(p *media.Packet) {
+	n.look()
+	if n.open != nil && !n.packer.Takes(p) {
+		n.flush()
+	}
+	if n.open == nil {
+		c := newChunk()
+		c.lane, c.queued = n, time.Now()
+		c.b = n.packer.Begin(c.b, n.sub, p)
+		n.open = c
+	} else {
+		n.open.b = n.packer.Append(n.open.b, p)
+	}
+	if n.audio || n.packer.Full() || p.Flags.Has(media.Last) {
+		n.flush()
+	}
+}
+
+// maxDatagram is the largest datagram that fits into a QUIC packet on the narrowest way.
+const maxDatagram = 1120
+
+func (n *lane) flush() {
+	c := n.open
+	n.open = nil
+	if n.audio && len(c.b) <= maxDatagram {
+		n.turn++
+		sent, dropped := n.down.onTwo(n.turn, c.b)
+		m := n.down.links.metrics
+		m.sent.audio.Add(float64(sent))
+		m.sent.bytes.Add(float64(sent * len(c.b)))
+		m.dropAudio.Add(float64(dropped))
+		n.sent(1, len(c.b))
+		c.free()
+		return
+	}
+	c.packets = n.packer.Packets()
+	c.urgency = n.urgency
+	late := n.down.links.cfg.Late
+	if n.replay {
+		c.urgency, late = urgencyReplay, replayLate
+	}
+	c.expires = c.queued.Add(late)
+	n.down.queue.put(c)
+}
+
+// sent counts what went out.
+func (n *lane) sent(packets, bytes int) {
+	n.packets.Add(uint64(packets))
+	n.bytes.Add(uint64(bytes))
+}
+
+// dequeued notes that a chunk has left the queue.
+func (n *lane) dequeued() {
+	if n.queued.Add(-1) == replayLow {
+		poke(n.wake)
+	}
+}

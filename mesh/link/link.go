@@ -1,0 +1,315 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/quic-go/quic-go"
+
+	"lyceum/mesh/wire"
+)
+
+// Why a link ends, when it is not for an error of its connections.
+var (
+	errSilent     = errors.New("no heartbeat came")
+	errIdle       = errors.New("nothing is subscribed")
+	errSuperseded = errors.New("the child has opened a newer link")
+	errStuck      = errors.New("the peer does not read its control stream")
+	errGoodbye    = errors.New("the node ends")
+	errRestarted  = errors.New("the parent has restarted")
+	errStripes    = errors.New("the first stripe ended")
+)
+
+// controlBacklog bounds the messages that wait to be written, in bytes. A peer that lets more wait is cut off.
+const controlBacklog = 1 << 20
+
+// link is what both ends of a link have in common: stripes, control stream, heartbeats.
+type link struct {
+	// Set by newLink, never changed.
+	links *Links
+	log   *slog.Logger
+	peer  string
+	up    bool // this node is the child
+	id    uint64
+	boot  uint64 // of the peer
+	born  time.Time
+	ctx   context.Context // ends with the link; its cause says why
+	end   context.CancelCauseFunc
+	wake  chan struct{} // messages wait
+	tasks sync.WaitGroup
+
+	stripes atomic.Pointer[[]*stripe] // replaced under mu
+	heard   atomic.Int64              // when the peer was last heard, since born
+	rtt     atomic.Int64              // by heartbeats, smoothed, in ns; 0 for not known
+	offset  atomic.Int64              // the peer's clock minus ours, in µs
+	users   atomic.Int32              // subscriptions
+	idle    atomic.Int64              // when the last subscription ended, since born
+
+	mu sync.Mutex
+	// Guarded by mu.
+	ended   bool
+	backlog []byte         // messages that wait
+	echo    wire.Heartbeat // Echo and Came of the next heartbeat
+}
+
+func (l *link) init(links *Links, peer string, up bool, id, boot uint64) {
+	l.links, l.peer, l.up, l.id, l.boot = links, peer, up, id, boot
+	l.born = time.Now()
+	l.wake = make(chan struct{}, 1)
+	l.ctx, l.end = context.WithCancelCause(links.ctx)
+	l.stripes.Store(new([]*stripe))
+	l.log = links.log.With("node", peer, "direction", direction(up))
+}
+
+func direction(up bool) string {
+	if up {
+		return "up"
+	}
+	return "down"
+}
+
+// run lives as long as the link, then ends its stripes and waits for all that was started for it. Its error says why
+// the link ended.
+func (l *link) run() error {
+	l.tasks.Go(l.beat)
+	l.log.Info("link opened")
+	<-l.ctx.Done()
+	l.mu.Lock()
+	l.ended = true
+	l.mu.Unlock()
+	why := l.why()
+	code, reason := verdict(why)
+	l.links.metrics.closed.WithLabelValues(reason).Inc()
+	l.log.Info("link closed", "reason", reason, "err", why)
+	for _, s := range *l.stripes.Load() {
+		s.conn.CloseWithError(code, reason)
+	}
+	l.tasks.Wait()
+	return why
+}
+
+func (l *link) why() error {
+	why := context.Cause(l.ctx)
+	if errors.Is(why, context.Canceled) {
+		return errGoodbye
+	}
+	return why
+}
+
+// verdict classifies why a link ended.
+func verdict(err error) (code quic.ApplicationErrorCode, reason string) {
+	switch {
+	case errors.Is(err, wire.ErrMalformed):
+		return codeProtocol, "protocol"
+	case errors.Is(err, errSilent):
+		return codeSilent, "silent"
+	case errors.Is(err, errNotReading), errors.Is(err, errStuck):
+		return codeRefused, "not reading"
+	case errors.Is(err, errIdle):
+		return codeGoodbye, "idle"
+	case errors.Is(err, errSuperseded):
+		return codeGoodbye, "superseded"
+	case errors.Is(err, errRestarted):
+		return codeGoodbye, "restarted"
+	case errors.Is(err, errGoodbye):
+		return codeGoodbye, "goodbye"
+	}
+	if closed, ok := errors.AsType[*quic.ApplicationError](err); ok && closed.Remote && closed.ErrorCode == codeGoodbye {
+		return codeGoodbye, "goodbye"
+	}
+	return codeGoodbye, "lost"
+}
+
+// join adds a stripe and serves it. The messages that come on stripe 0 go to handle.
+func (l *link) join(s *stripe, messages *wire.Reader, handle func(wire.Message) error) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ended {
+		return false
+	}
+	var list []*stripe
+	for _, old := range *l.stripes.Load() {
+		if old.index == s.index {
+			if s.index == 0 {
+				return false // the link ends with the first stripe
+			}
+			l.tasks.Go(func() { old.conn.CloseWithError(codeGoodbye, "replaced") })
+			continue
+		}
+		list = append(list, old)
+	}
+	list = append(list, s)
+	l.stripes.Store(&list)
+	l.tasks.Go(func() { s.out.drain(s.conn) })
+	l.tasks.Go(func() {
+		<-s.conn.Context().Done()
+		l.leave(s)
+	})
+	if s.index == 0 {
+		l.tasks.Go(func() { l.writeMessages(s.stream) })
+		l.tasks.Go(func() { l.end(l.readMessages(messages, handle)) })
+	}
+	l.hear()
+	return true
+}
+
+// leave removes a stripe whose connection has ended.
+func (l *link) leave(s *stripe) {
+	if s.index == 0 {
+		l.end(fmt.Errorf("%w: %w", errStripes, context.Cause(s.conn.Context())))
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var list []*stripe
+	for _, old := range *l.stripes.Load() {
+		if old != s {
+			list = append(list, old)
+		}
+	}
+	l.stripes.Store(&list)
+}
+
+func (l *link) readMessages(r *wire.Reader, handle func(wire.Message) error) error {
+	for {
+		m, err := r.Next()
+		if err == nil {
+			l.hear()
+			err = handle(m)
+		}
+		if err == io.EOF {
+			err = errGoodbye
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// send queues a message. It never blocks.
+func (l *link) send(m wire.Message) {
+	l.mu.Lock()
+	l.backlog = wire.AppendMessage(l.backlog, m)
+	full := len(l.backlog) > controlBacklog
+	l.mu.Unlock()
+	if full {
+		l.end(errStuck)
+	}
+	poke(l.wake)
+}
+
+func (l *link) writeMessages(stream *quic.Stream) {
+	var b []byte
+	for {
+		select {
+		case <-l.wake:
+		case <-l.ctx.Done():
+			return
+		}
+		l.mu.Lock()
+		b, l.backlog = l.backlog, b[:0]
+		l.mu.Unlock()
+		if _, err := stream.Write(b); err != nil {
+			l.end(fmt.Errorf("write to the control stream: %w", err))
+			return
+		}
+	}
+}
+
+// hear notes a sign of life.
+func (l *link) hear() { l.heard.Store(int64(time.Since(l.born))) }
+
+// beat sends heartbeats on two stripes in turn, and ends the link when the peer has missed three or when nobody has
+// needed the link for long.
+func (l *link) beat() {
+	every := l.links.cfg.Heartbeat
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	var b []byte
+	last := time.Now()
+	for n := 0; ; n++ {
+		select {
+		case <-ticker.C:
+		case <-l.ctx.Done():
+			return
+		}
+		now := time.Now()
+		if now.Sub(last) > 2*every {
+			l.hear() // it was this process that stood still, the peer's heartbeats may be waiting in the socket
+		}
+		last = now
+		// Three heartbeats are missed when a fourth would be due; half an interval allows for a way that varies.
+		if now.Sub(l.born)-time.Duration(l.heard.Load()) > 3*every+every/2 {
+			l.end(errSilent)
+			return
+		}
+		if l.users.Load() == 0 && now.Sub(l.born)-time.Duration(l.idle.Load()) > l.patience() {
+			l.end(errIdle)
+			return
+		}
+		l.mu.Lock()
+		h := l.echo
+		l.mu.Unlock()
+		h.Sent = now.UnixMicro()
+		b = wire.AppendHeartbeat(b[:0], h)
+		l.onTwo(n, b)
+	}
+}
+
+// patience is how long the link may stay without subscriptions. The child, who knows whether it will need the link, gives
+// it up first.
+func (l *link) patience() time.Duration {
+	if l.up {
+		return l.links.cfg.Idle
+	}
+	return l.links.cfg.Idle * 3 / 2
+}
+
+// onTwo gives a datagram to two stripes, chosen in turn by n, so that the loss of one harms nobody. It returns on how
+// many it went and how many older ones were dropped for it.
+func (l *link) onTwo(n int, b []byte) (sent, dropped int) {
+	list := *l.stripes.Load()
+	for i := range min(2, len(list)) {
+		if list[(n+i)%len(list)].out.put(b) {
+			dropped++
+		}
+		sent++
+	}
+	return sent, dropped
+}
+
+// heartbeat takes one that came.
+func (l *link) heartbeat(h wire.Heartbeat) {
+	now := time.Now().UnixMicro()
+	l.mu.Lock()
+	fresh := h.Sent > l.echo.Echo
+	if fresh {
+		l.echo.Echo, l.echo.Came = h.Sent, now
+	}
+	l.mu.Unlock()
+	if !fresh || h.Echo == 0 {
+		return // the copy from the other stripe, or the first
+	}
+	rtt := now - h.Echo - (h.Sent - h.Came)
+	if rtt < 0 || rtt > int64(time.Minute/time.Microsecond) {
+		return // one of the clocks was set
+	}
+	ns := rtt * int64(time.Microsecond)
+	if old := l.rtt.Load(); old != 0 {
+		ns = old + (ns-old)/8
+	}
+	l.rtt.Store(ns)
+	l.offset.Store((h.Came - h.Echo + h.Sent - now) / 2)
+}
+
+// count notes how the number of subscriptions changes.
+func (l *link) count(d int32) int32 {
+	l.idle.Store(int64(time.Since(l.born)))
+	return l.users.Add(d)
+}

@@ -1,0 +1,283 @@
+package link
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/quic-go/quic-go"
+
+	"lyceum/mesh/relay"
+	"lyceum/mesh/wire"
+)
+
+const (
+	// helloTimeout is how long a child may take to say Hello on a new stripe.
+	helloTimeout = 5 * time.Second
+	// maxGreeting bounds the stripes of one node that have not yet said Hello.
+	maxGreeting = 2 * maxStripes
+)
+
+// Links are the links of this node: to its parents, which it dials, and to its children, which dial it. There is one for
+// each neighbour and direction, shared by all rooms.
+type Links struct {
+	// Set by NewLinks, never changed.
+	cfg     LinksConfig
+	log     *slog.Logger
+	router  Router
+	metrics *metrics
+	ways    *ways
+	ctx     context.Context // ends with Run
+	cancel  context.CancelFunc
+	started chan struct{} // closed when hub is set
+
+	hub   *relay.Hub // set by Run before started is closed
+	tasks sync.WaitGroup
+
+	mu sync.Mutex
+	// Guarded by mu.
+	ended    bool
+	ups      map[string]*dialing
+	downs    map[string]*downLink
+	greeting map[string]int // stripes without a Hello yet, by node
+	last     uint64         // the number of the link that was dialled last
+}
+
+// dialing is a link that is being dialled or in use.
+type dialing struct {
+	done chan struct{} // closed when up or err is set
+	up   *upLink
+	err  error
+}
+
+// NewLinks makes the links of a node. It must be called before the endpoint runs.
+func NewLinks(cfg LinksConfig) *Links {
+	cfg.fill()
+	l := &Links{
+		cfg: cfg, log: cfg.Logger, router: cfg.Router, ways: newWays(cfg.Node), started: make(chan struct{}),
+		ups: map[string]*dialing{}, downs: map[string]*downLink{}, greeting: map[string]int{},
+	}
+	l.ctx, l.cancel = context.WithCancel(context.Background())
+	l.metrics = newMetrics(cfg.Registerer, l)
+	cfg.Endpoint.handle(wire.Protocol, l.serve)
+	return l
+}
+
+// Run carries the tracks of hub, whose Feeder these links are, until ctx is done. It then ends all links and waits for
+// them.
+func (l *Links) Run(ctx context.Context, hub *relay.Hub) error {
+	l.hub = hub
+	close(l.started)
+	<-ctx.Done()
+	l.mu.Lock()
+	l.ended = true
+	l.mu.Unlock()
+	l.cancel()
+	l.tasks.Wait()
+	return nil
+}
+
+// acquire returns the link to a parent, which it dials if there is none.
+func (l *Links) acquire(ctx context.Context, node string) (*upLink, error) {
+	l.mu.Lock()
+	d := l.ups[node]
+	if d == nil || d.over() {
+		if l.ended {
+			l.mu.Unlock()
+			return nil, errGoodbye
+		}
+		d = &dialing{done: make(chan struct{})}
+		l.ups[node] = d
+		l.last++
+		id := l.last
+		l.tasks.Go(func() { l.keep(node, id, d) })
+	}
+	l.mu.Unlock()
+	select {
+	case <-d.done:
+		return d.up, d.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// over reports whether the link has come and gone.
+func (d *dialing) over() bool {
+	select {
+	case <-d.done:
+		return d.err != nil || d.up.ctx.Err() != nil
+	default:
+		return false
+	}
+}
+
+// keep dials a parent and lives as long as the link.
+func (l *Links) keep(node string, id uint64, d *dialing) {
+	d.up, d.err = l.dialUp(node, id)
+	if d.err == nil {
+		close(d.done)
+		_ = d.up.run() // it has said why
+	}
+	l.mu.Lock()
+	if l.ups[node] == d {
+		delete(l.ups, node)
+	}
+	l.mu.Unlock()
+	if d.err != nil {
+		close(d.done)
+	}
+}
+
+// forget keeps new subscriptions from a link whose parent is about to go.
+func (l *Links) forget(u *upLink) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if d := l.ups[u.peer]; d != nil && d.up == u {
+		delete(l.ups, u.peer)
+	}
+}
+
+// serve takes a stripe of a child: it reads the Hello and joins the stripe to its link.
+func (l *Links) serve(ctx context.Context, conn *quic.Conn, peer string) {
+	select {
+	case <-l.started:
+	case <-ctx.Done():
+		return
+	}
+	down, err := l.welcome(ctx, conn, peer)
+	if err != nil {
+		code, reason := verdict(err)
+		l.metrics.closed.WithLabelValues(reason).Inc()
+		l.log.Info("stripe refused", "node", peer, "err", err)
+		conn.CloseWithError(code, reason)
+		return
+	}
+	down.receive(conn)
+	<-conn.Context().Done()
+}
+
+func (l *Links) welcome(ctx context.Context, conn *quic.Conn, peer string) (*downLink, error) {
+	l.mu.Lock()
+	if l.ended || l.greeting[peer] >= maxGreeting {
+		l.mu.Unlock()
+		return nil, errGoodbye
+	}
+	l.greeting[peer]++
+	l.mu.Unlock()
+	defer func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.greeting[peer]--; l.greeting[peer] == 0 {
+			delete(l.greeting, peer)
+		}
+	}()
+	ctx, cancel := context.WithTimeout(ctx, helloTimeout)
+	defer cancel()
+	stream, err := conn.AcceptStream(ctx)
+	if err != nil {
+		return nil, err
+	}
+	_ = stream.SetDeadline(time.Now().Add(helloTimeout))
+	r := wire.NewReader(stream)
+	m, err := r.Next()
+	if err != nil {
+		return nil, err
+	}
+	hello, ok := m.(*wire.Hello)
+	if !ok {
+		return nil, fmt.Errorf("%w: the child began with %T", wire.ErrMalformed, m)
+	}
+	if hello.Node != peer || hello.Stripe >= hello.Stripes || hello.Stripes > maxStripes {
+		return nil, fmt.Errorf("%w: Hello of node %q, stripe %d of %d, from node %q",
+			wire.ErrMalformed, hello.Node, hello.Stripe, hello.Stripes, peer)
+	}
+	version, agreed := hello.Agree()
+	if !agreed {
+		version = 0
+	}
+	welcome := &wire.Welcome{Version: version, Node: l.cfg.Node, Boot: l.cfg.Boot}
+	if _, err := stream.Write(wire.AppendMessage(nil, welcome)); err != nil {
+		return nil, err
+	}
+	if !agreed {
+		<-ctx.Done() // the child reads the answer and hangs up
+		return nil, fmt.Errorf("node %s speaks versions %v, this one speaks %d", peer, hello.Versions, wire.Version)
+	}
+	_ = stream.SetDeadline(time.Time{})
+	down, err := l.down(hello)
+	if err != nil {
+		return nil, err
+	}
+	s := newStripe(int(hello.Stripe), conn, stream)
+	if !down.join(s, r, down.handle) {
+		return nil, errSuperseded
+	}
+	return down, nil
+}
+
+// down returns the link that a stripe belongs to. A newer link of a child replaces the one before.
+func (l *Links) down(h *wire.Hello) (*downLink, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ended {
+		return nil, errGoodbye
+	}
+	if old := l.downs[h.Node]; old != nil {
+		switch {
+		case h.Boot == old.boot && h.Link == old.id && old.ctx.Err() == nil:
+			return old, nil
+		case h.Boot < old.boot, h.Boot == old.boot && h.Link <= old.id:
+			return nil, errSuperseded
+		}
+		old.end(errSuperseded)
+	}
+	d := newDown(l, h.Node, h.Link, h.Boot)
+	l.downs[h.Node] = d
+	l.tasks.Go(func() {
+		d.run()
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.downs[h.Node] == d {
+			delete(l.downs, h.Node)
+		}
+	})
+	return d, nil
+}
+
+func (l *Links) countUp() float64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return float64(len(l.ups))
+}
+
+func (l *Links) countDown() float64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return float64(len(l.downs))
+}
+
+// all returns the links that are up, those to parents and those to children.
+func (l *Links) all() (ups []*upLink, downs []*downLink) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, d := range l.ups {
+		select {
+		case <-d.done:
+			if d.err == nil {
+				ups = append(ups, d.up)
+			}
+		default:
+		}
+	}
+	for _, d := range l.downs {
+		downs = append(downs, d)
+	}
+	slices.SortFunc(ups, func(a, b *upLink) int { return compare(&a.link, &b.link) })
+	slices.SortFunc(downs, func(a, b *downLink) int { return compare(&a.link, &b.link) })
+	return ups, downs
+}
+
+var _ relay.Feeder = (*Links)(nil)

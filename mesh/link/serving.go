@@ -1,0 +1,154 @@
+package link
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"lyceum/mesh/media"
+	"lyceum/mesh/relay"
+	"lyceum/mesh/wire"
+)
+
+// serving is one subscription of a child: it tells the child what is known of the track, and has a lane for each layer
+// that the child wants.
+type serving struct {
+	// Set by downLink.subscribe, never changed.
+	down    *downLink
+	id      uint64
+	room    string
+	epoch   uint64
+	track   *relay.Track
+	release func()
+	cancel  context.CancelFunc
+	reader  *relay.Reader // wants no packets; it is woken by changes of state
+	wake    chan struct{} // the wants have changed
+
+	mu sync.Mutex
+	// Guarded by mu.
+	wants media.LayerSet
+	lanes map[media.Layer]*lane // changed by run only
+
+	// Owned by run.
+	from     [media.MaxLayers]uint64 // the first packets that the child lacked when it came
+	said     wire.TrackState         // what the child knows
+	accepted bool
+	running  sync.WaitGroup // lanes
+}
+
+// update changes what the child wants.
+func (s *serving) update(layers media.LayerSet, standby bool) {
+	if standby {
+		layers = 0
+	}
+	s.mu.Lock()
+	s.wants = layers
+	s.mu.Unlock()
+	poke(s.wake)
+}
+
+// requestKeyframe passes a request up, unless a keyframe has begun that the child did not know of.
+func (s *serving) requestKeyframe(l media.Layer, known uint64) {
+	if k, ok := s.track.Keyframe(l); ok && k > known {
+		return
+	}
+	s.reader.RequestKeyframe(l)
+}
+
+// run serves the child until the subscription ends.
+func (s *serving) run(ctx context.Context) {
+	defer s.release()
+	defer s.reader.Close()
+	defer s.running.Wait()
+	router := s.down.links.router
+	for {
+		changed := router.Changed()
+		if epoch := router.Epoch(s.room); epoch > s.epoch {
+			s.stopLanes(0)
+			s.down.refuse(s.id, wire.StaleEpoch, epoch)
+			return
+		}
+		way, wayChanged := s.down.links.ways.look(s.track)
+		if reason, ok := s.tell(way); !ok {
+			s.stopLanes(0)
+			s.down.refuse(s.id, reason, s.epoch)
+			return
+		}
+		s.mu.Lock()
+		wants := s.wants
+		s.mu.Unlock()
+		s.stopLanes(wants)
+		s.startLanes(ctx, wants)
+		select {
+		case <-s.reader.Wait():
+		case <-s.wake:
+		case <-wayChanged:
+		case <-changed:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// tell lets the child know what has changed. It reports a reason to refuse the child if there is one now.
+func (s *serving) tell(w way) (wire.Reason, bool) {
+	if slices.Contains(w.path, s.down.peer) {
+		return wire.Loop, false
+	}
+	st := s.track.State()
+	if w.known && st.Hops >= maxDepth {
+		return wire.TooDeep, false
+	}
+	now := wire.TrackState{
+		Known: w.known, Live: st.Live, Info: st.Info, Clocks: st.Clocks, Hops: min(st.Hops, maxDepth), Path: w.path,
+	}
+	switch said := &s.said; {
+	case !s.accepted:
+		s.down.send(&wire.Accepted{Sub: s.id, State: now})
+	case now.Known != said.Known || now.Live != said.Live || now.Hops != said.Hops ||
+		!slices.Equal(now.Path, said.Path) || !sameInfo(&now.Info, &said.Info):
+		s.down.send(&wire.State{Sub: s.id, State: now})
+	default:
+		for l, c := range now.Clocks {
+			if c != said.Clocks[l] {
+				s.down.send(&wire.Report{Sub: s.id, Layer: media.Layer(l), Source: now.Info.Source, Clock: c})
+			}
+		}
+	}
+	s.said, s.accepted = now, true
+	return 0, true
+}
+
+func sameInfo(a, b *media.TrackInfo) bool {
+	return a.Kind == b.Kind && a.Codec == b.Codec && a.Source == b.Source && slices.Equal(a.Layers, b.Layers)
+}
+
+func (s *serving) startLanes(ctx context.Context, wants media.LayerSet) {
+	for l := range wants.All() {
+		if s.lanes[l] != nil {
+			continue
+		}
+		ctx, cancel := context.WithCancel(ctx)
+		n := &lane{
+			down: s.down, sub: s.id, track: s.track, layer: l, from: s.from[l], cancel: cancel,
+			wake: make(chan struct{}, 1), urgency: urgencyTop,
+		}
+		s.from[l] = 0 // a layer that is wanted again later starts at a keyframe
+		s.mu.Lock()
+		s.lanes[l] = n
+		s.mu.Unlock()
+		s.running.Go(func() { n.run(ctx) })
+	}
+}
+
+// stopLanes ends the lanes of the layers that are not wanted.
+func (s *serving) stopLanes(wants media.LayerSet) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for l, n := range s.lanes {
+		if !wants.Has(l) {
+			n.cancel()
+			delete(s.lanes, l)
+		}
+	}
+}

@@ -1,0 +1,104 @@
+package link
+
+import (
+	"strings"
+	"time"
+
+	"lyceum/mesh/media"
+)
+
+// LinkStatus is a link as /status shows it.
+type LinkStatus struct {
+	Peer          string               `json:"peer"`
+	Direction     string               `json:"direction"` // up: the peer is the parent; down: the child
+	Age           float64              `json:"age_s"`
+	Stripes       int                  `json:"stripes"`
+	RTT           float64              `json:"rtt_ms"`          // by heartbeats, with what the hosts add
+	Offset        float64              `json:"clock_offset_ms"` // the peer's clock minus ours
+	Loss          float64              `json:"loss"`            // of the QUIC packets that this end sent
+	Window        uint64               `json:"window_bytes"`    // of all stripes
+	Queued        int                  `json:"queued_packets"`
+	Packets       uint64               `json:"packets"`
+	Bytes         uint64               `json:"bytes"`
+	Subscriptions []SubscriptionStatus `json:"subscriptions"`
+}
+
+// SubscriptionStatus is a track on a link.
+type SubscriptionStatus struct {
+	Room    string         `json:"room"`
+	Track   string         `json:"track"`
+	Epoch   uint64         `json:"epoch"`
+	Layers  media.LayerSet `json:"layers"`
+	Live    bool           `json:"live"`
+	Path    []string       `json:"path"` // from the parent to the home
+	Packets uint64         `json:"packets"`
+	Bytes   uint64         `json:"bytes"`
+}
+
+// Status lists the links, those to parents first.
+func (l *Links) Status() []LinkStatus {
+	ups, downs := l.all()
+	list := make([]LinkStatus, 0, len(ups)+len(downs))
+	for _, u := range ups {
+		s := u.status()
+		for _, in := range u.list() {
+			state, _, _ := in.answer()
+			s.add(SubscriptionStatus{
+				Room: in.track.ID().Room, Track: in.track.ID().Name, Epoch: in.epoch,
+				Layers: media.LayerSet(in.wants.Load()), Live: state.Live, Path: state.Path,
+				Packets: in.packets.Load(), Bytes: in.bytes.Load(),
+			})
+		}
+		list = append(list, s)
+	}
+	for _, d := range downs {
+		s := d.status()
+		s.Queued = d.queue.waiting()
+		for _, sub := range d.list() {
+			s.add(sub.status())
+		}
+		list = append(list, s)
+	}
+	return list
+}
+
+func (s *LinkStatus) add(sub SubscriptionStatus) {
+	s.Packets += sub.Packets
+	s.Bytes += sub.Bytes
+	s.Subscriptions = append(s.Subscriptions, sub)
+}
+
+func (s *serving) status() SubscriptionStatus {
+	w, _ := s.down.links.ways.look(s.track)
+	st := SubscriptionStatus{
+		Room: s.room, Track: s.track.ID().Name, Epoch: s.epoch, Live: s.track.State().Live, Path: w.path,
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st.Layers = s.wants
+	for _, n := range s.lanes {
+		st.Packets += n.packets.Load()
+		st.Bytes += n.bytes.Load()
+	}
+	return st
+}
+
+func (l *link) status() LinkStatus {
+	s := LinkStatus{
+		Peer: l.peer, Direction: direction(l.up), Age: time.Since(l.born).Seconds(),
+		RTT: time.Duration(l.rtt.Load()).Seconds() * 1e3, Offset: float64(l.offset.Load()) / 1e3,
+	}
+	var sent, lost uint64
+	for _, stripe := range *l.stripes.Load() {
+		st := stripe.conn.ConnectionStats()
+		sent, lost = sent+st.PacketsSent, lost+st.PacketsLost
+		s.Window += st.CongestionWindow
+		s.Stripes++
+	}
+	if sent > 0 {
+		s.Loss = float64(lost) / float64(sent)
+	}
+	return s
+}
+
+func compare(a, b *link) int { return strings.Compare(a.peer, b.peer) }

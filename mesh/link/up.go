@@ -1,0 +1,237 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/quic-go/quic-go"
+
+	"lyceum/mesh/media"
+	"lyceum/mesh/relay"
+	"lyceum/mesh/wire"
+)
+
+const (
+	// joinTimeout bounds the dialling of a stripe and its greeting.
+	joinTimeout = 3 * time.Second
+	// earlyChunks bounds the chunks of a link that wait for the state that explains them.
+	earlyChunks = 1024
+)
+
+// upLink is a link to a parent.
+type upLink struct {
+	link
+	arrivals chan *quic.ReceiveStream // to a receiver that has nothing to do
+	slots    chan struct{}            // one for each chunk being received
+	early    atomic.Int32             // chunks that wait for their state
+
+	tableMu sync.RWMutex
+	// Guarded by tableMu.
+	subs map[uint64]*intake
+	last uint64 // the number of the newest subscription
+}
+
+// dialUp opens a link to a parent: stripe 0 first, then the others while the link is in use already.
+func (l *Links) dialUp(node string, id uint64) (*upLink, error) {
+	ctx, cancel := context.WithTimeout(l.ctx, joinTimeout)
+	defer cancel()
+	first, r, welcome, err := l.dialStripe(ctx, node, id, 0)
+	if err != nil {
+		return nil, err
+	}
+	u := &upLink{
+		arrivals: make(chan *quic.ReceiveStream), slots: make(chan struct{}, openChunks), subs: map[uint64]*intake{},
+	}
+	u.init(l, node, true, id, welcome.Boot)
+	u.add(first, r)
+	for i := 1; i < l.cfg.Stripes; i++ {
+		u.tasks.Go(func() { u.keepStripe(i) })
+	}
+	return u, nil
+}
+
+// dialStripe dials one stripe and greets the parent.
+func (l *Links) dialStripe(ctx context.Context, node string, id uint64, i int) (*stripe, *wire.Reader, *wire.Welcome, error) {
+	conn, err := l.cfg.Endpoint.dial(ctx, node, wire.Protocol, joinTimeout, true)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	s, r, welcome, err := l.greet(ctx, conn, id, i)
+	if err == nil && welcome.Version != wire.Version {
+		err = errors.New("it speaks no version of the protocol that this node does")
+	}
+	if err == nil && welcome.Node != node {
+		err = fmt.Errorf("%w: it calls itself %q", wire.ErrMalformed, welcome.Node)
+	}
+	if err != nil {
+		conn.CloseWithError(codeRefused, "")
+		return nil, nil, nil, fmt.Errorf("greet %s: %w", node, err)
+	}
+	return s, r, welcome, nil
+}
+
+func (l *Links) greet(ctx context.Context, conn *quic.Conn, id uint64, i int) (*stripe, *wire.Reader, *wire.Welcome, error) {
+	stream, err := conn.OpenStream()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if deadline, ok := ctx.Deadline(); ok {
+		stream.SetDeadline(deadline)
+	}
+	defer context.AfterFunc(ctx, func() { stream.CancelRead(0) })()
+	_, err = stream.Write(wire.AppendMessage(nil, &wire.Hello{
+		Versions: []uint64{wire.Version}, Node: l.cfg.Node, Link: id,
+		Stripe: uint64(i), Stripes: uint64(l.cfg.Stripes), Boot: l.cfg.Boot,
+	}))
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	r := wire.NewReader(stream)
+	m, err := r.Next()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	welcome, ok := m.(*wire.Welcome)
+	if !ok {
+		return nil, nil, nil, fmt.Errorf("%w: the parent answered with %T", wire.ErrMalformed, m)
+	}
+	stream.SetDeadline(time.Time{})
+	return newStripe(i, conn, stream), r, welcome, nil
+}
+
+// add makes a stripe part of the link.
+func (u *upLink) add(s *stripe, r *wire.Reader) bool {
+	if !u.join(s, r, u.handle) {
+		return false
+	}
+	u.tasks.Go(func() { u.receiveDatagrams(s.conn) })
+	u.tasks.Go(func() { u.acceptChunks(s.conn) })
+	return true
+}
+
+// keepStripe dials one of the further stripes, again and again, as long as the link lives.
+func (u *upLink) keepStripe(i int) {
+	wait := newBackoff()
+	for u.ctx.Err() == nil {
+		ctx, cancel := context.WithTimeout(u.ctx, joinTimeout)
+		s, r, welcome, err := u.links.dialStripe(ctx, u.peer, u.id, i)
+		cancel()
+		if err == nil && welcome.Boot != u.boot {
+			s.conn.CloseWithError(codeGoodbye, "")
+			u.end(errRestarted)
+			return
+		}
+		if err == nil && !u.add(s, r) {
+			s.conn.CloseWithError(codeGoodbye, "")
+			return
+		}
+		if err == nil {
+			began := time.Now()
+			<-s.conn.Context().Done()
+			if time.Since(began) > stable {
+				wait.reset()
+			}
+		} else {
+			u.log.Debug("stripe missing", "stripe", i, "err", err)
+		}
+		wait.sleep(u.ctx, nil)
+	}
+}
+
+// handle obeys a message of the parent.
+func (u *upLink) handle(m wire.Message) error {
+	switch m := m.(type) {
+	case *wire.Accepted:
+		if in := u.find(m.Sub); in != nil {
+			in.accept(&m.State)
+		}
+	case *wire.State:
+		if in := u.find(m.Sub); in != nil {
+			in.accept(&m.State)
+		}
+	case *wire.Report:
+		if in := u.find(m.Sub); in != nil {
+			in.report(m)
+		}
+	case *wire.Refused:
+		if in := u.find(m.Sub); in != nil {
+			in.refuse(m)
+		}
+	case *wire.GoAway:
+		u.links.forget(u)
+	default:
+		return fmt.Errorf("%w: a parent sent %T", wire.ErrMalformed, m)
+	}
+	return nil
+}
+
+func (u *upLink) find(sub uint64) *intake {
+	u.tableMu.RLock()
+	defer u.tableMu.RUnlock()
+	return u.subs[sub]
+}
+
+// subscribe asks for a track.
+func (u *upLink) subscribe(t *relay.Track, epoch uint64, layers media.LayerSet) *intake {
+	in := &intake{up: u, track: t, epoch: epoch, wake: make(chan struct{}, 1)}
+	in.wants.Store(uint32(layers))
+	m := &wire.Subscribe{Track: t.ID(), Epoch: epoch, Layers: layers, From: lacks(t, layers)}
+	u.tableMu.Lock()
+	u.last++
+	in.id, m.Sub = u.last, u.last
+	u.subs[in.id] = in
+	u.tableMu.Unlock()
+	u.count(1)
+	u.links.metrics.subscribed.Inc()
+	u.send(m)
+	return in
+}
+
+func (u *upLink) unsubscribe(in *intake) {
+	u.tableMu.Lock()
+	delete(u.subs, in.id)
+	u.tableMu.Unlock()
+	u.count(-1)
+	in.close()
+	u.send(&wire.Unsubscribe{Sub: in.id})
+}
+
+// lacks finds the first packet of each layer that a track does not have, from its newest keyframe on. A layer without a
+// keyframe to start from is lacking as a whole.
+func lacks(t *relay.Track, layers media.LayerSet) (from [media.MaxLayers]uint64) {
+	audio := t.State().Info.Kind == media.Audio
+	var p media.Packet
+	for l := range layers.All() {
+		head, ok := t.Head(l)
+		if !ok {
+			continue
+		}
+		if audio {
+			from[l] = head + 1
+			continue
+		}
+		if n, ok := t.Keyframe(l); ok {
+			for n <= head && t.Packet(l, n, &p) {
+				n++
+			}
+			from[l] = n
+		}
+	}
+	return from
+}
+
+func (u *upLink) list() []*intake {
+	u.tableMu.RLock()
+	defer u.tableMu.RUnlock()
+	list := make([]*intake, 0, len(u.subs))
+	for _, id := range slices.Sorted(maps.Keys(u.subs)) {
+		list = append(list, u.subs[id])
+	}
+	return list
+}

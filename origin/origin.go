@@ -1,0 +1,221 @@
+package origin
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/pion/interceptor"
+	"github.com/pion/interceptor/pkg/report"
+	"github.com/pion/webrtc/v4"
+)
+
+var (
+	// ErrOccupied: somebody else publishes in the room.
+	ErrOccupied = errors.New("another teacher is already publishing in this room")
+	// ErrOffer: the publisher's SDP offer cannot be answered.
+	ErrOffer = errors.New("the SDP offer cannot be answered")
+	// ErrClosed: the node is shutting down.
+	ErrClosed = errors.New("the node is shutting down")
+	// ErrReplaced: the same person publishes anew.
+	ErrReplaced = errors.New("the publisher was replaced by a new session of the same person")
+	// ErrLost: the publisher is no longer heard of.
+	ErrLost = errors.New("the connection to the publisher was lost")
+	// ErrUnconnected: the publisher never connected after its answer.
+	ErrUnconnected = errors.New("the publisher did not connect")
+	// ErrLeft: the publisher said goodbye.
+	ErrLeft = errors.New("the publisher left")
+)
+
+// Origin is the publishers of this node, at most one in each room.
+type Origin struct {
+	// Set by New, never changed.
+	cfg     Config
+	metrics *metrics
+	running sync.WaitGroup // one for each publisher
+
+	mu sync.Mutex
+	// Guarded by mu.
+	rooms  map[string]*Publisher
+	source uint32 // the last one given
+	closed bool
+}
+
+// New makes an origin without publishers.
+func New(cfg Config) (*Origin, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("receive publishers: %w", err)
+	}
+	if cfg.Engine == nil {
+		cfg.Engine = func() webrtc.SettingEngine { return webrtc.SettingEngine{} }
+	}
+	if cfg.ConnectTimeout == 0 {
+		cfg.ConnectTimeout = 30 * time.Second
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	o := &Origin{cfg: cfg, rooms: map[string]*Publisher{}}
+	o.metrics = newMetrics(cfg.Registerer, o)
+	return o, nil
+}
+
+// Run waits until ctx is done, then ends all publishers and waits for their end.
+func (o *Origin) Run(ctx context.Context) error {
+	<-ctx.Done()
+	o.mu.Lock()
+	o.closed = true
+	publishers := make([]*Publisher, 0, len(o.rooms))
+	for _, p := range o.rooms {
+		publishers = append(publishers, p)
+	}
+	o.mu.Unlock()
+	for _, p := range publishers {
+		p.Close(ErrClosed)
+	}
+	o.running.Wait()
+	return nil
+}
+
+// PublishRequest is who publishes where.
+type PublishRequest struct {
+	// Room is the room's name.
+	Room string
+	// Subject is the person; the same person may replace a session of its own.
+	Subject string
+	// Name is what others see.
+	Name string
+	// Offer is the SDP offer, checked by wish.CheckOffer.
+	Offer string
+}
+
+// Publish makes a publisher and the SDP answer for it, with all candidates. A session of the same person in the same room
+// ends at once: its browser was reloaded, or its encoder restarted. Another person gets ErrOccupied.
+func (o *Origin) Publish(ctx context.Context, rq PublishRequest) (*Publisher, string, error) {
+	if err := o.free(rq); err != nil {
+		return nil, "", fmt.Errorf("publish in room %s: %w", rq.Room, err)
+	}
+	p, answer, err := o.newPublisher(ctx, rq)
+	if err != nil {
+		return nil, "", fmt.Errorf("publish in room %s: %w", rq.Room, err)
+	}
+	if err := o.enter(p); err != nil {
+		_ = p.pc.Close() // it never opened
+		return nil, "", fmt.Errorf("publish in room %s: %w", rq.Room, err)
+	}
+	o.cfg.Logger.Info("publisher begins", "room", rq.Room, "subject", rq.Subject)
+	return p, answer, nil
+}
+
+// free refuses what enter would refuse, before any work.
+func (o *Origin) free(rq PublishRequest) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.freeLocked(rq)
+}
+
+func (o *Origin) freeLocked(rq PublishRequest) error {
+	if o.closed {
+		return ErrClosed
+	}
+	if p := o.rooms[rq.Room]; p != nil && p.rq.Subject != rq.Subject {
+		return ErrOccupied
+	}
+	return nil
+}
+
+// enter gives the room to a publisher and starts it. It waits for the end of the one before it by itself.
+func (o *Origin) enter(p *Publisher) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if err := o.freeLocked(p.rq); err != nil {
+		return err
+	}
+	o.source = max(o.source+1, uint32(p.since.Unix()))
+	p.source = o.source
+	before := o.rooms[p.rq.Room]
+	o.rooms[p.rq.Room] = p
+	if before != nil {
+		before.Close(ErrReplaced)
+	}
+	o.running.Go(func() { p.run(before) })
+	return nil
+}
+
+// leave gives the room back.
+func (o *Origin) leave(p *Publisher) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.rooms[p.rq.Room] == p {
+		delete(o.rooms, p.rq.Room)
+	}
+}
+
+// Publishers is how many publishers there are now.
+func (o *Origin) Publishers() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.rooms)
+}
+
+// Rooms lists the rooms that have a publisher here, in the order of their names.
+func (o *Origin) Rooms() []string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Sorted(maps.Keys(o.rooms))
+}
+
+// CloseRoom ends the publisher of a room, if there is one, for a reason such as that the room has another home now.
+func (o *Origin) CloseRoom(room string, reason error) {
+	o.mu.Lock()
+	p := o.rooms[room]
+	o.mu.Unlock()
+	if p != nil {
+		p.Close(reason)
+	}
+}
+
+// Status lists the publishers by room.
+func (o *Origin) Status() []RoomStatus {
+	o.mu.Lock()
+	publishers := make([]*Publisher, 0, len(o.rooms))
+	for _, p := range o.rooms {
+		publishers = append(publishers, p)
+	}
+	o.mu.Unlock()
+	list := make([]RoomStatus, 0, len(publishers))
+	for _, p := range publishers {
+		list = append(list, p.Stats())
+	}
+	slices.SortFunc(list, func(a, b RoomStatus) int { return cmp.Compare(a.Room, b.Room) })
+	return list
+}
+
+// api makes what one peer connection is made of. The interceptors are those that a receiver needs: reports, and feedback
+// for the publisher's estimate of its bandwidth. Missing packets are asked for by the layers themselves.
+func (o *Origin) api(offer string) (*webrtc.API, error) {
+	engine, err := mediaEngine(offer)
+	if err != nil {
+		return nil, err
+	}
+	registry := &interceptor.Registry{}
+	reports, err := report.NewReceiverInterceptor()
+	if err != nil {
+		return nil, fmt.Errorf("make receiver reports: %w", err)
+	}
+	registry.Add(reports)
+	if err := webrtc.ConfigureTWCCSender(engine, registry); err != nil {
+		return nil, fmt.Errorf("make transport feedback: %w", err)
+	}
+	return webrtc.NewAPI(webrtc.WithMediaEngine(engine), webrtc.WithInterceptorRegistry(registry),
+		webrtc.WithSettingEngine(o.cfg.Engine())), nil
+}

@@ -1,0 +1,2 @@
+// Package browser tests what only a real browser can check. Its tests run with the build tag "browser".
+package browser
