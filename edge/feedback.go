@@ -21,7 +21,8 @@ type heard struct {
 	packets  uint64  // packets sent until the last report
 }
 
-// listen reads the feedback on one leg until its connection is closed.
+// listen reads the feedback on one leg until its connection is closed. A goodbye never comes here, since pion delivers it to
+// the stream that ends; that a player leaves is told by DTLS or by HTTP.
 func (s *Subscriber) listen(l *leg, p *pump, rtpSender *webrtc.RTPSender) {
 	buf := make([]byte, 1500)
 	var scratch media.Packet
@@ -58,8 +59,6 @@ func (s *Subscriber) listen(l *leg, p *pump, rtpSender *webrtc.RTPSender) {
 				l.hear(p, packet.Reports, now)
 			case *rtcp.ReceiverEstimatedMaximumBitrate:
 				l.estimated(float64(packet.Bitrate))
-			case *rtcp.Goodbye:
-				s.Close(ErrLeft)
 			}
 		}
 	}

@@ -28,6 +28,7 @@ type teacher struct {
 	source uint32
 	frame  int
 	number [3]uint64
+	buf    [200]byte
 }
 
 func newTeacher(t *relay.Track, source uint32) *teacher {
@@ -63,7 +64,7 @@ func (te *teacher) packet(l media.Layer, part int, key bool) media.Packet {
 	p := media.Packet{
 		Layer: l, Source: te.source, Number: te.number[l], Frame: uint64(te.frame),
 		Timestamp: uint32(te.frame*3600) + uint32(l)<<20, Captured: time.Now().UnixMicro(),
-		Payload: append([]byte{0x90, 0xe0, 0x80 | byte(pid>>8), byte(pid), byte(te.frame), 0, byte(l)}, make([]byte, 200)...),
+		Payload: append(te.buf[:0], 0x90, 0xe0, 0x80|byte(pid>>8), byte(pid), byte(te.frame), 0, byte(l))[:200],
 	}
 	if key {
 		p.Flags |= media.Key
@@ -155,6 +156,7 @@ func newClass(t *testing.T, kind media.Kind) *class {
 	wg.Go(func() { _ = c.hub.Run(ctx) })
 	t.Cleanup(func() { cancel(); wg.Wait() })
 	c.leg, c.wire = c.join(kind)
+	synctest.Wait()
 	return c
 }
 
@@ -209,7 +211,9 @@ func TestLateStudentStartsAtOnceFromTheRing(t *testing.T) {
 		before := time.Now()
 		_, w := c.join(media.Video)
 		te.teach(40)
+		w.mu.Lock()
 		times := w.times
+		w.mu.Unlock()
 		got := w.take()
 		checkFlow(t, got)
 		if frameOf(&got[0]) != 50 || layerOf(&got[0]) != 0 {
@@ -223,7 +227,7 @@ func TestLateStudentStartsAtOnceFromTheRing(t *testing.T) {
 		}
 		caught := 0
 		for i := range got {
-			if f := frameOf(&got[i]); times[i].Sub(before) < time.Duration(f-79)*frameTime && f >= 80 {
+			if f := frameOf(&got[i]); times[i].Sub(before) < time.Duration(f-80)*frameTime && f >= 80 {
 				t.Errorf("frame %d is early", f)
 			} else if f >= 110 && times[i].Sub(before) > time.Duration(f-80)*frameTime+5*time.Millisecond {
 				t.Errorf("frame %d is late by %s", f, times[i].Sub(before)-time.Duration(f-80)*frameTime)
@@ -293,7 +297,7 @@ func TestLossChangesTheLayerAtAKeyframe(t *testing.T) {
 		got := c.wire.take()
 		checkFlow(t, got)
 		for i := range got {
-			if f, l := frameOf(&got[i]), layerOf(&got[i]); f < 50 && l != 0 || f >= 50 && l != 1 {
+			if f, l := frameOf(&got[i]), layerOf(&got[i]); f < 50 && l != 0 || f > 50 && l != 1 {
 				t.Fatalf("frame %d is of layer %d", f, l)
 			}
 		}
@@ -396,6 +400,7 @@ func TestLatePacketFitsItsHole(t *testing.T) {
 		te := newTeacher(c.track, 1)
 		te.teach(10)
 		held := te.packet(0, 0, false)
+		held.Payload = bytes.Clone(held.Payload)
 		for part := 1; part < 3; part++ {
 			p := te.packet(0, part, false)
 			c.track.Write(&p)
@@ -484,8 +489,8 @@ func TestSoundStartsLiveAndSaysWhenItWasCaptured(t *testing.T) {
 
 func TestPumpAllocatesNothing(t *testing.T) {
 	p, te := silentPump(t, 20)
-	if n := testing.AllocsPerRun(100, func() { te.write(); p.pass() }); n > 9 {
-		t.Errorf("%v allocations for a frame of three layers, of which the teacher makes 9", n)
+	if n := testing.AllocsPerRun(100, func() { te.write(); p.pass() }); n != 0 {
+		t.Errorf("%v allocations for a frame of three layers", n)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 )
 
@@ -55,21 +56,21 @@ var registryBlocks = [...]netip.Prefix{
 	netip.MustParsePrefix("2001:200::/23"), netip.MustParsePrefix("2001:c00::/23"), netip.MustParsePrefix("2001:e00::/23"),
 }
 
+// special are networks that belong to nobody in particular and still count as global unicast (RFC 6890, RFC 3849).
+var special = [...]netip.Prefix{
+	netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("192.0.0.0/24"),
+	netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("198.18.0.0/15"), netip.MustParsePrefix("198.51.100.0/24"),
+	netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("240.0.0.0/4"), netip.MustParsePrefix("2001:db8::/32"),
+}
+
 // doubtful reports whether an answer of the embedded database speaks of a registry and not of an address. The database
 // is made from whois records, and where there is none for a network, it has that of the registry which holds the block:
 // private networks, and Chinese, Japanese and Korean universities, would all lie at the registry's office in Australia.
 // No place is better than a wrong one: a student whose place is not known is served where they ask.
 func doubtful(a netip.Addr, country string) bool {
-	if a.IsPrivate() || !a.IsGlobalUnicast() {
+	within := func(p netip.Prefix) bool { return p.Contains(a) }
+	if a.IsPrivate() || !a.IsGlobalUnicast() || slices.ContainsFunc(special[:], within) {
 		return true
 	}
-	if country != "AU" {
-		return false
-	}
-	for _, p := range registryBlocks {
-		if p.Contains(a) {
-			return true
-		}
-	}
-	return false
+	return country == "AU" && slices.ContainsFunc(registryBlocks[:], within)
 }

@@ -160,10 +160,31 @@ type place struct {
 // errNoJoin says that a server does not answer where to watch; it is watched at directly.
 var errNoJoin = errors.New("the server does not assign students")
 
-// join asks a node where a student is to watch.
-func (s *signaller) join(ctx context.Context, node *url.URL, room, token string) (seat, error) {
+// live asks a node whether anybody publishes in a room. ok is false when there is no answer.
+func (s *signaller) live(ctx context.Context, node *url.URL, room, token string) (live, ok bool) {
+	resp, body, err := s.do(ctx, http.MethodGet, node.JoinPath("v1", "rooms", room), token, "", nil)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		return false, false
+	}
+	var a struct {
+		Live *bool `json:"live"`
+	}
+	if json.Unmarshal(body, &a) != nil || a.Live == nil {
+		return false, false
+	}
+	return *a.Live, true
+}
+
+// join asks a node where a student is to watch, other than at nodes that just failed them.
+func (s *signaller) join(ctx context.Context, node *url.URL, room, token string, avoid []string) (seat, error) {
 	to := node.JoinPath("v1", "rooms", room, "join")
-	resp, body, err := s.do(ctx, http.MethodPost, to, token, "application/json", []byte("{}"))
+	wish, err := json.Marshal(struct {
+		Avoid []string `json:"avoid,omitempty"`
+	}{avoid})
+	if err != nil {
+		return seat{}, fmt.Errorf("ask %s: %w", to.Host, err)
+	}
+	resp, body, err := s.do(ctx, http.MethodPost, to, token, "application/json", wish)
 	if err != nil {
 		return seat{}, err
 	}

@@ -40,6 +40,7 @@ type student struct {
 	// Owned by run.
 	silent  int // sessions without media in a row
 	seat    seat
+	avoid   []string       // nodes that failed since the last media
 	parting sync.WaitGroup // goodbyes to nodes under way
 }
 
@@ -47,7 +48,7 @@ type student struct {
 // the class began. It returns when ctx is done or the student is refused for good.
 func (s *student) run(ctx context.Context) {
 	defer s.parting.Wait()
-	plan := []*url.URL{s.class.node}
+	plan := []option{{url: s.class.node}}
 	pause := backoff{first: 100 * time.Millisecond, max: 2 * time.Second}
 	for at := 0; ; {
 		media, err := s.attempt(ctx, plan[at])
@@ -58,15 +59,20 @@ func (s *student) run(ctx context.Context) {
 		s.err = err
 		never := s.firstMedia.IsZero()
 		s.mu.Unlock()
-		s.class.log.Debug("a student's session ended", "node", plan[at].Host, "err", err)
+		s.class.log.Debug("a student's session ended", "node", plan[at].url.Host, "err", err)
 		switch {
 		case media:
-			plan, at = s.plan(), 0
+			plan, at, s.avoid = s.plan(), 0, nil
 			pause.reset()
 		case never && refused(err):
 			return
 		default:
-			at = (at + 1) % len(plan)
+			if id := plan[at].id; id != "" && !slices.Contains(s.avoid, id) {
+				s.avoid = append(s.avoid, id)
+			}
+			if at++; at == len(plan) {
+				at, s.avoid = 0, nil // all failed once; perhaps one is back
+			}
 		}
 		if !rest(ctx, pause.next()) {
 			return
@@ -74,30 +80,36 @@ func (s *student) run(ctx context.Context) {
 	}
 }
 
+// option is a node to join at; its id is empty where it is not known.
+type option struct {
+	id  string
+	url *url.URL
+}
+
 // plan lists the nodes to join at after a session, each once.
-func (s *student) plan() []*url.URL {
-	var plan []*url.URL
-	add := func(u *url.URL) {
-		if !slices.ContainsFunc(plan, func(v *url.URL) bool { return *u == *v }) {
-			plan = append(plan, u)
+func (s *student) plan() []option {
+	var plan []option
+	add := func(id string, u *url.URL) {
+		if !slices.ContainsFunc(plan, func(o option) bool { return *u == *o.url }) {
+			plan = append(plan, option{id, u})
 		}
 	}
 	for i, p := range append([]place{s.seat.Edge}, s.seat.Fallbacks...) {
 		if u, err := parseURL(p.URL); err == nil && i <= maxFallbacks {
-			add(u)
+			add(p.ID, u)
 		}
 	}
-	add(s.class.node)
+	add("", s.class.node)
 	return plan
 }
 
 // attempt asks a node where to watch and watches there. It reports whether any media came, and why it ended.
-func (s *student) attempt(ctx context.Context, node *url.URL) (media bool, err error) {
+func (s *student) attempt(ctx context.Context, at option) (media bool, err error) {
 	c := s.class
 	to, token, name := c.whep, c.cfg.Token, c.whep.Host
 	if c.room != "" {
 		asked := time.Now()
-		seat, err := c.signal.join(ctx, node, c.room, c.cfg.Token)
+		seat, err := c.signal.join(ctx, at.url, c.room, c.cfg.Token, s.avoid)
 		switch {
 		case err == nil:
 			c.joining.add(time.Since(asked))

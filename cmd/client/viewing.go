@@ -16,8 +16,9 @@ import (
 )
 
 const (
-	// silence is how long a session may be without media before the student joins anew. A session that never had any is
-	// given twice as long after each one like it, up to silenceMax: the teacher is away, and coming back often helps nobody.
+	// silence is how long a session may be without media before the student asks whether the room is live, and joins anew
+	// if it is or if nobody answers. Of a server that cannot be asked, a session that never had any media is given twice as
+	// long after each one like it, up to silenceMax: the teacher is away, and coming back often helps nobody.
 	silence    = 3 * time.Second
 	silenceMax = 15 * time.Second
 	// viewingTick is the pause between two looks at what a session needs.
@@ -91,14 +92,25 @@ func (v *viewing) run(ctx context.Context, to *url.URL, token, node string) erro
 		return fmt.Errorf("connect: %w", err)
 	}
 	s.arrive(node, a)
-	return v.watch(ctx)
+	return v.watch(ctx, to)
 }
 
-// watch keeps a session that stands.
-func (v *viewing) watch(ctx context.Context) error {
+// waits asks the node that serves the session whether the room waits for its teacher, so that silence is no fault.
+func (v *viewing) waits(ctx context.Context, to *url.URL) bool {
+	c := v.student.class
+	if c.room == "" {
+		return false
+	}
+	live, ok := c.signal.live(ctx, &url.URL{Scheme: to.Scheme, Host: to.Host}, c.room, c.cfg.Token)
+	return ok && !live
+}
+
+// watch keeps a session at a node that stands.
+func (v *viewing) watch(ctx context.Context, to *url.URL) error {
 	patience := min(silence<<min(v.student.silent, 8), silenceMax)
 	connected := time.Now()
 	report := connected
+	var waited time.Time // when the room was last known to wait for its teacher
 	tick := time.NewTicker(viewingTick)
 	defer tick.Stop()
 	for {
@@ -116,9 +128,16 @@ func (v *viewing) watch(ctx context.Context) error {
 			if last.IsZero() {
 				last, limit = connected, patience
 			}
-			if now.Sub(last) > limit {
+			if waited.After(last) {
+				last, limit = waited, silence
+			}
+			if now.Sub(last) <= limit {
+				continue
+			}
+			if !v.waits(ctx, to) {
 				return fmt.Errorf("no media for %s", limit)
 			}
+			waited = time.Now()
 		}
 	}
 }

@@ -49,4 +49,3 @@ func progressLine(w io.Writer) func(format string, args ...any) {
 	}
 	return func(format string, args ...any) { fmt.Fprintf(f, "\r\x1b[K"+format, args...) }
 }
-

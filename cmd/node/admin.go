@@ -186,7 +186,7 @@ func (n *Node) tree(ctx context.Context, name string) (Tree, error) {
 	if !ok {
 		return Tree{}, fmt.Errorf("room %s: %w", name, directory.ErrUnknownRoom)
 	}
-	return n.counts.get(name, time.Now(), func() Tree { return n.askTree(context.WithoutCancel(ctx), room) }), nil
+	return n.counts.get(name, func() Tree { return n.askTree(context.WithoutCancel(ctx), room) }), nil
 }
 
 func (n *Node) askTree(ctx context.Context, room directory.Room) Tree {

@@ -6,11 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/singleflight"
 )
 
 // peerALPN is HTTP between nodes, one request to a QUIC stream, for what an operator or a page asks about a room.
@@ -98,42 +101,37 @@ func (streamListener) Addr() net.Addr { return &net.UnixAddr{Name: peerALPN, Net
 
 // counts remembers for a moment what a question about a room gave, and asks once when many want to know.
 type counts struct {
+	asking singleflight.Group
+
 	mu sync.Mutex
 	// Guarded by mu.
-	rooms map[string]*count
+	rooms map[string]count
 }
 
+// count is the answer about one room and when it was given.
 type count struct {
-	mu sync.Mutex
-	// Guarded by mu.
 	at   time.Time
 	tree Tree
 }
 
 // get returns the remembered answer, or asks.
-func (c *counts) get(room string, now time.Time, ask func() Tree) Tree {
+func (c *counts) get(room string, ask func() Tree) Tree {
 	c.mu.Lock()
-	if c.rooms == nil {
-		c.rooms = map[string]*count{}
-	}
-	for name, old := range c.rooms {
-		if name != room && old.mu.TryLock() {
-			if now.Sub(old.at) > time.Minute {
-				delete(c.rooms, name)
-			}
-			old.mu.Unlock()
-		}
-	}
-	e := c.rooms[room]
-	if e == nil {
-		e = &count{}
-		c.rooms[room] = e
-	}
+	old, ok := c.rooms[room]
 	c.mu.Unlock()
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if now.Sub(e.at) >= countEvery {
-		e.tree, e.at = ask(), now
+	if ok && time.Since(old.at) < countEvery {
+		return old.tree
 	}
-	return e.tree
+	tree, _, _ := c.asking.Do(room, func() (any, error) {
+		t := ask()
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.rooms == nil {
+			c.rooms = map[string]count{}
+		}
+		maps.DeleteFunc(c.rooms, func(_ string, e count) bool { return time.Since(e.at) > countEvery })
+		c.rooms[room] = count{time.Now(), t}
+		return t, nil
+	})
+	return tree.(Tree)
 }

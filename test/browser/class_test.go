@@ -17,11 +17,11 @@ const (
 func TestTeacherAndStudentAtTwoNodes(t *testing.T) {
 	m := up.Start(t)
 	teacher := Open(t, m.Teacher.Page, desktopWidth, desktopHeight)
-	teacher.Click(`[data-test="go-live"]`)
+	teacher.Click(`#go-live`)
 	teacher.Until("that it is live", func(s State) bool { return s.Status == "live" })
 
 	student := Open(t, m.Student.Page, phoneWidth, phoneHeight)
-	student.Click(`[data-test="join"]`)
+	student.Click(`#join`)
 	first := student.Until("a picture", func(s State) bool { return s.Status == "live" && s.FramesDecoded > 0 })
 	student.Until("that frames are decoded", func(s State) bool { return s.FramesDecoded >= first.FramesDecoded+60 })
 	student.Until("sound", func(s State) bool { return s.AudioLevel > 0 })
@@ -35,7 +35,7 @@ func TestTeacherAndStudentAtTwoNodes(t *testing.T) {
 func TestStudentGoesOnAtAFallback(t *testing.T) {
 	m := up.Start(t, "--demo")
 	student := Open(t, m.Student.Page, desktopWidth, desktopHeight)
-	student.Click(`[data-test="join"]`)
+	student.Click(`#join`)
 	student.Until("a picture", func(s State) bool { return s.FramesDecoded > 30 })
 	student.Screenshot("student-desktop")
 	m.Kill(t, 1)
@@ -47,16 +47,16 @@ func TestStudentGoesOnAtAFallback(t *testing.T) {
 func TestStudentWaitsForTheTeacherAndForTheirReturn(t *testing.T) {
 	m := up.Start(t)
 	student := Open(t, m.Student.Page, phoneWidth, phoneHeight)
-	student.Click(`[data-test="join"]`)
+	student.Click(`#join`)
 	student.Until("that it waits", func(s State) bool { return s.Status == "waiting" })
 	student.Screenshot("student-waiting")
 
 	teacher := Open(t, m.Teacher.Page, desktopWidth, desktopHeight)
-	teacher.Click(`[data-test="go-live"]`)
+	teacher.Click(`#go-live`)
 	before := student.Until("a picture", func(s State) bool { return s.FramesDecoded > 30 })
-	teacher.Click(`[data-test="stop"]`)
+	teacher.Click(`#stop`)
 	student.Until("that it waits again", func(s State) bool { return s.Status == "waiting" })
-	teacher.Click(`[data-test="go-live"]`)
+	teacher.Click(`#go-live`)
 	student.Until("the returned teacher", func(s State) bool {
 		return s.Status == "live" && s.FramesDecoded > before.FramesDecoded+60
 	})

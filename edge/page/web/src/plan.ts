@@ -61,8 +61,15 @@ export class Plan {
     this.noes = refused ? this.noes + 1 : 0
   }
 
-  /** served says that media or a session came about: the next loss starts a fresh round. */
-  served(): void {
+  /**
+   * served says that a session came about: the next loss starts a fresh round, at `node` if it is given. The node that
+   * serves need not be the one that was named: a redirect or our own choice may have led elsewhere.
+   */
+  served(node?: NodeRef): void {
+    if (node && this.edge && node.url !== this.edge.url) {
+      this.fallbacks = [...this.fallbacks.filter((other) => other.url !== node.url), this.edge]
+      this.edge = node
+    }
     this.tries = 0
     this.noes = 0
     this.queue = []

@@ -117,7 +117,7 @@ export class Seat {
           viewing.close()
           return
         }
-        this.plan.served()
+        this.plan.served(node)
         this.sat = true
         this.store.patch({ node, why, stream: viewing.stream, picture: null, bitrate: 0 })
         const begun = this.world.now()

@@ -36,6 +36,14 @@ describe('Plan', () => {
     expect(plan.known.map((one) => one.id)).toEqual(['a', 'b'])
   })
 
+  it('begins a round at the node that really served', () => {
+    const plan = new Plan('http://a')
+    plan.learn(node('a'), [node('b'), node('c')])
+    plan.served(node('b'))
+    plan.lost(true)
+    expect(take(plan, 4)).toEqual(['http://b', 'http://c', 'http://a', 'http://b'])
+  })
+
   it('knows when all have refused', () => {
     const plan = new Plan('http://a')
     plan.learn(node('a'), [node('b')])
