@@ -57,6 +57,8 @@ type leg struct {
 	skipped    int   // layers passed over because nothing came
 	since      int64 // how long the leg has waited for its first keyframe
 	plea       bool  // the subscriber said that it cannot decode
+	lost       uint64
+	lostLayer  media.Layer // a keyframe of this layer from before number lost is of no use
 
 	pulling bool   // packets come from the ring, not from the batch
 	next    uint64 // the number to be pulled next
@@ -99,9 +101,8 @@ func (l *leg) setOpen(open bool, now int64) {
 	if l.open == open {
 		return
 	}
-	l.open, l.since = open, now
-	l.pulling = false
-	l.selector.Restart()
+	l.open = open
+	l.restart(now)
 }
 
 // adopt takes in what has changed about the track.
@@ -109,13 +110,12 @@ func (l *leg) adopt(p *pump, now int64) {
 	pl := &p.plan
 	l.generation, l.order, l.skipped, l.rate = pl.generation, pl.order, 0, pl.codec.ClockRate
 	l.codec = l.out.match(pl.codec)
-	if l.codec == nil && pl.codec.MimeType != "" {
-		p.metrics.unserved.Inc()
-	}
 	if l.source != pl.source {
 		l.source = pl.source
-		l.selector.Restart()
-		l.pulling, l.since = false, now
+		l.restart(now)
+		if l.codec == nil && pl.codec.MimeType != "" {
+			p.metrics.unserved.Inc()
+		}
 	}
 	l.aim()
 }
@@ -153,7 +153,7 @@ func (l *leg) serve(p *pump, now int64) {
 func (l *leg) forward(p *pump, now int64) {
 	if l.plea {
 		l.plea = false
-		l.recover(p, now)
+		l.help(p, now)
 	}
 	if _, playing := l.selector.Playing(); !playing && l.kind == media.Video {
 		l.begin(p, now)
@@ -178,18 +178,36 @@ func (l *leg) forward(p *pump, now int64) {
 	l.miss(p, now)
 }
 
-// live sends a packet of the batch, unless so much is missing before it that something else is better.
+// live sends a packet of the batch.
 func (l *leg) live(p *pump, it *item, now int64) {
-	switch gap := l.rewriter.Gap(it.Number); {
-	case gap > newRun && (l.kind == media.Audio || it.Flags.Has(media.Key|media.First)):
-		l.run(p, &it.Packet, &it.vp8, it.Timestamp, now)
+	if again, lost := l.gap(&it.Packet); lost {
+		l.lose(&it.Packet, now)
 		return
-	case gap > lostTrack:
-		l.selector.Restart()
-		l.since = now
+	} else if again {
+		l.run(p, &it.Packet, &it.vp8, it.Timestamp, now)
 		return
 	}
 	l.send(p, &it.Packet, &it.vp8, now)
+}
+
+// gap looks at what is missing before a packet: so much that numbers are best begun again with it, or so much that the
+// track is lost until the next keyframe.
+func (l *leg) gap(pkt *media.Packet) (again, lost bool) {
+	gap := l.rewriter.Gap(pkt.Number)
+	again = gap > newRun && (l.kind == media.Audio || pkt.Flags.Has(media.Key|media.First))
+	return again, !again && gap > lostTrack
+}
+
+// restart sends nothing more until there is a keyframe.
+func (l *leg) restart(now int64) {
+	l.pulling, l.since = false, now
+	l.selector.Restart()
+}
+
+// lose gives up what came before a packet: a keyframe from before it would lead to the same gap.
+func (l *leg) lose(pkt *media.Packet, now int64) {
+	l.lost, l.lostLayer = pkt.Number, pkt.Layer
+	l.restart(now)
 }
 
 // run starts a run of numbers at a packet: a keyframe's first, or any of sound. Video is pulled from the ring from here on,
@@ -218,7 +236,7 @@ func (l *leg) begin(p *pump, now int64) {
 // replay starts a run at the newest keyframe in the ring. At most limit packets are replayed.
 func (l *leg) replay(p *pump, layer media.Layer, limit uint64, now int64) bool {
 	number, ok := p.track.Keyframe(layer)
-	if !ok || !p.track.Packet(layer, number, &p.scratch) || p.scratch.Source != p.plan.source {
+	if !ok || layer == l.lostLayer && number < l.lost || !p.track.Packet(layer, number, &p.scratch) || p.scratch.Source != p.plan.source {
 		return false
 	}
 	head := p.scratch.Timestamp
@@ -248,9 +266,7 @@ func (l *leg) pull(p *pump, now int64) {
 	layer, _ := l.selector.Playing()
 	head, ok := p.track.Head(layer)
 	if !ok || head >= l.next && head-l.next >= reach {
-		// The ring has run away: what is to be pulled is no longer there.
-		l.pulling, l.since = false, now
-		l.selector.Restart()
+		l.restart(now) // what is to be pulled is no longer there
 		return
 	}
 	if now-l.trainAt < int64(trainTime.Microseconds()) && l.trainAt != 0 {
@@ -263,10 +279,16 @@ func (l *leg) pull(p *pump, now int64) {
 		if p.scratch.Source != p.plan.source {
 			break
 		}
+		d := l.descriptor(p)
+		if again, lost := l.gap(&p.scratch); lost {
+			l.lose(&p.scratch, now)
+			return
+		} else if again {
+			l.run(p, &p.scratch, &d, p.scratch.Timestamp, now)
+		}
 		if !l.rewriter.Due(&p.scratch, now) {
 			return
 		}
-		d := l.descriptor(p)
 		l.send(p, &p.scratch, &d, now)
 		l.trainAt = now
 		sent++
@@ -274,8 +296,8 @@ func (l *leg) pull(p *pump, now int64) {
 	l.pulling = l.next <= head
 }
 
-// recover helps a subscriber that cannot decode what it has: by the ring if that may help, else by a new keyframe.
-func (l *leg) recover(p *pump, now int64) {
+// help answers a subscriber that cannot decode what it has: by the ring if that may help, else by a new keyframe.
+func (l *leg) help(p *pump, now int64) {
 	layer, playing := l.selector.Playing()
 	if !playing || l.pulling || now-l.runAt < settleTime {
 		return

@@ -17,7 +17,7 @@ import (
 )
 
 var (
-	// ErrOccupied: somebody else publishes in the room.
+	// ErrOccupied: somebody publishes in the room already.
 	ErrOccupied = errors.New("another teacher is already publishing in this room")
 	// ErrOffer: the publisher's SDP offer cannot be answered.
 	ErrOffer = errors.New("the SDP offer cannot be answered")
@@ -98,8 +98,12 @@ type PublishRequest struct {
 	Offer string
 }
 
+// quiet is how long the same person's session must have sent nothing before a new one replaces it. A browser that was
+// closed or an encoder that crashed sends nothing from that moment on; one that sends is somebody's class.
+const quiet = time.Second
+
 // Publish makes a publisher and the SDP answer for it, with all candidates. A session of the same person in the same room
-// ends at once: its browser was reloaded, or its encoder restarted. Another person gets ErrOccupied.
+// that has gone quiet ends: its browser was reloaded, or its encoder restarted. Whoever else comes gets ErrOccupied.
 func (o *Origin) Publish(ctx context.Context, rq PublishRequest) (*Publisher, string, error) {
 	if err := o.free(rq); err != nil {
 		return nil, "", fmt.Errorf("publish in room %s: %w", rq.Room, err)
@@ -127,7 +131,7 @@ func (o *Origin) freeLocked(rq PublishRequest) error {
 	if o.closed {
 		return ErrClosed
 	}
-	if p := o.rooms[rq.Room]; p != nil && p.rq.Subject != rq.Subject {
+	if p := o.rooms[rq.Room]; p != nil && (p.rq.Subject != rq.Subject || o.cfg.Now().Sub(p.lastHeard()) < quiet) {
 		return ErrOccupied
 	}
 	return nil

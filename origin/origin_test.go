@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -391,7 +392,8 @@ func TestAMissingPacketIsAskedForAndFindsItsPlace(t *testing.T) {
 }
 
 func TestOneTeacherInARoom(t *testing.T) {
-	o, hub := start(t, Config{})
+	var later atomic.Int64
+	o, hub := start(t, Config{Now: func() time.Time { return time.Now().Add(time.Duration(later.Load())) }})
 	e := newTeacher(t, webrtc.MimeTypeVP8)
 	first := publish(t, o, "math", "anna", e)
 	camera, release := hub.Acquire(media.TrackID{Room: "math", Name: media.Camera})
@@ -402,6 +404,13 @@ func TestOneTeacherInARoom(t *testing.T) {
 	other := newTeacher(t, webrtc.MimeTypeVP8)
 	if _, _, err := o.Publish(t.Context(), PublishRequest{Room: "math", Subject: "bert", Offer: other.offer}); !errors.Is(err, ErrOccupied) {
 		t.Fatalf("another person: %v", err)
+	}
+	if _, _, err := o.Publish(t.Context(), PublishRequest{Room: "math", Subject: "anna", Offer: other.offer}); !errors.Is(err, ErrOccupied) {
+		t.Fatalf("the same person, whose session sends: %v", err)
+	}
+	later.Store(int64(quiet))
+	if _, _, err := o.Publish(t.Context(), PublishRequest{Room: "math", Subject: "bert", Offer: other.offer}); !errors.Is(err, ErrOccupied) {
+		t.Fatalf("another person, after a silence: %v", err)
 	}
 	if _, _, err := o.Publish(t.Context(), PublishRequest{Room: "math", Subject: "anna", Offer: "v=0 nonsense"}); !errors.Is(err, ErrOffer) {
 		t.Fatalf("the same person, with nonsense: %v", err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pion/rtcp"
@@ -43,6 +44,8 @@ type Publisher struct {
 
 	// Set by run before ready is closed.
 	camera, microphone *feed
+
+	heard atomic.Int64 // when media came last, in nanoseconds since the Unix epoch; 0 is never
 
 	mu sync.Mutex
 	// Guarded by mu.
@@ -336,14 +339,24 @@ func (p *Publisher) read(remote *webrtc.TrackRemote, f *feed, l *layer) {
 			payloadType = pt
 			f.recode(l, codecOf(remote))
 		}
-		out := l.receive(&packet, p.o.cfg.Now())
+		now := p.o.cfg.Now()
+		p.heard.Store(now.UnixNano())
+		out := l.receive(&packet, now)
 		if out.packet != nil && !f.track.Write(out.packet) {
 			p.o.metrics.refused.Inc()
 		}
 		if out.resized {
-			f.measure(p.o.cfg.Now())
+			f.measure(now)
 		}
 	}
+}
+
+// lastHeard is when media came last, or the beginning of a publisher that has sent none yet.
+func (p *Publisher) lastHeard() time.Time {
+	if at := p.heard.Load(); at != 0 {
+		return time.Unix(0, at)
+	}
+	return p.since
 }
 
 // readReports reads a layer's sender reports.

@@ -83,9 +83,6 @@ func (r *Rewriter) Rewrite(p *media.Packet, d *VP8, now int64, s *Sent) bool {
 // Next is the index that comes after the highest one given.
 func (r *Rewriter) Next() uint64 { return r.next }
 
-// Captured is when the newest packet was captured.
-func (r *Rewriter) Captured() int64 { return r.time.captured }
-
 // Report returns the moment of the newest packet as a sender report tells it: the publisher's wall clock if that is known,
 // and the subscriber's timestamp. Sound and picture of one publisher then share a clock, whatever this node's clock says.
 func (r *Rewriter) Report(c media.Clock) (ntp uint64, timestamp uint32) {

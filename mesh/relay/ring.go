@@ -21,6 +21,7 @@ type ring struct {
 
 	key       uint64 // the first packet of the newest keyframe, 0 for none
 	keySource uint32
+	floor     uint64 // up to here nothing joins on to what comes now
 }
 
 func newRing(kind media.Kind) *ring {
@@ -82,10 +83,10 @@ func (r *ring) packet(number uint64, p *media.Packet) bool {
 	return true
 }
 
-// keyframe is where a new reader starts: the newest keyframe, if the source has not changed since and the ring still
-// reaches back to it.
+// keyframe is where a new reader starts: the newest keyframe, if the source has not changed since, the ring still reaches
+// back to it, and it is not from before a break.
 func (r *ring) keyframe() (uint64, bool) {
-	if r.key == 0 || r.keySource != r.source || r.head-r.key >= uint64(len(r.slots)) {
+	if r.key <= r.floor || r.keySource != r.source || r.head-r.key >= uint64(len(r.slots)) {
 		return 0, false
 	}
 	return r.key, true

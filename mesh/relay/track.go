@@ -52,6 +52,7 @@ type Track struct {
 	pending media.LayerSet             // keyframes to be asked for
 	asked   [media.MaxLayers]time.Time // when a keyframe was last asked for
 	layers  media.LayerSet             // the union of what the readers want
+	taken   media.LayerSet             // layers as the writer side saw them last
 	packets uint64
 	bytes   uint64
 	keys    uint64 // keyframe requests passed up
@@ -165,6 +166,15 @@ func (t *Track) TakeDemand() Demand {
 	defer t.mu.Unlock()
 	d := Demand{Layers: t.layers, Keyframes: t.pending}
 	t.pending = 0
+	if t.state.Hops > 0 {
+		// A parent stops sending what is not wanted, so what comes when it is wanted again joins on to nothing here.
+		for l := range (t.taken &^ t.layers).All() {
+			if r := t.rings[l]; r != nil {
+				r.floor = r.head
+			}
+		}
+	}
+	t.taken = t.layers
 	return d
 }
 

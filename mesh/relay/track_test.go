@@ -148,6 +148,27 @@ func TestNewSourceDoesNotStartFromTheOldKeyframe(t *testing.T) {
 	}
 }
 
+func TestReaderNeverStartsBeforeABreak(t *testing.T) {
+	track := testTrack(t)
+	track.SetHops(1)
+	r := track.NewReader()
+	r.Want(media.LayersOf(0))
+	track.TakeDemand()
+	next := frames(track, 0, 1, 1000, 3)
+	r.Want(0)
+	track.TakeDemand() // the parent stops sending
+	late := track.NewReader()
+	late.Want(media.LayersOf(0))
+	if got := read(late); len(got) != 0 {
+		t.Errorf("read %v from before the break", got)
+	}
+	end := frames(track, 0, 1, next+300, 2)
+	wantRange(t, read(late), next+300, end)
+	if k, ok := track.Keyframe(0); !ok || k != next+300 {
+		t.Errorf("keyframe %d %v, want %d", k, ok, next+300)
+	}
+}
+
 func TestDemandIsTheUnionOfReaders(t *testing.T) {
 	track := testTrack(t)
 	a, b := track.NewReader(), track.NewReader()

@@ -72,7 +72,7 @@ func (c *Config) start(ctx context.Context, rq wish.Request) (wish.Session, stri
 func refusal(err error) error {
 	switch {
 	case errors.Is(err, origin.ErrOccupied):
-		return &wish.Error{Status: http.StatusConflict, Detail: origin.ErrOccupied.Error()}
+		return &wish.Error{Status: http.StatusConflict, Detail: origin.ErrOccupied.Error(), RetryAfter: 2 * time.Second}
 	case errors.Is(err, origin.ErrOffer):
 		return &wish.Error{Status: http.StatusBadRequest, Detail: err.Error()}
 	case errors.Is(err, origin.ErrClosed):

@@ -65,7 +65,8 @@ func (b *Tab) State() State {
 	ctx, cancel := context.WithTimeout(b.ctx, 20*time.Second)
 	defer cancel()
 	text, err := chromedp.Run(ctx, chromedp.Evaluate[string](
-		`(async () => JSON.stringify(await window.lyceum.state()))()`, chromedp.EvalAwaitPromise))
+		`(async () => JSON.stringify(window.lyceum ? await window.lyceum.state() : {status: "loading"}))()`,
+		chromedp.EvalAwaitPromise))
 	if err != nil {
 		b.t.Fatalf("read the page's state: %v", err)
 	}

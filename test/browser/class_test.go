@@ -21,7 +21,6 @@ func TestTeacherAndStudentAtTwoNodes(t *testing.T) {
 	teacher.Until("that it is live", func(s State) bool { return s.Status == "live" })
 
 	student := Open(t, m.Student.Page, phoneWidth, phoneHeight)
-	student.Click(`#join`)
 	first := student.Until("a picture", func(s State) bool { return s.Status == "live" && s.FramesDecoded > 0 })
 	student.Until("that frames are decoded", func(s State) bool { return s.FramesDecoded >= first.FramesDecoded+60 })
 	student.Until("sound", func(s State) bool { return s.AudioLevel > 0 })
@@ -35,7 +34,6 @@ func TestTeacherAndStudentAtTwoNodes(t *testing.T) {
 func TestStudentGoesOnAtAFallback(t *testing.T) {
 	m := up.Start(t, "--demo")
 	student := Open(t, m.Student.Page, desktopWidth, desktopHeight)
-	student.Click(`#join`)
 	student.Until("a picture", func(s State) bool { return s.FramesDecoded > 30 })
 	student.Screenshot("student-desktop")
 	m.Kill(t, 1)
@@ -47,7 +45,6 @@ func TestStudentGoesOnAtAFallback(t *testing.T) {
 func TestStudentWaitsForTheTeacherAndForTheirReturn(t *testing.T) {
 	m := up.Start(t)
 	student := Open(t, m.Student.Page, phoneWidth, phoneHeight)
-	student.Click(`#join`)
 	student.Until("that it waits", func(s State) bool { return s.Status == "waiting" })
 	student.Screenshot("student-waiting")
 
@@ -64,7 +61,26 @@ func TestStudentWaitsForTheTeacherAndForTheirReturn(t *testing.T) {
 
 func TestPagesSayWhatIsWrong(t *testing.T) {
 	m := up.Start(t)
-	student := Open(t, m.Nodes[0].URL+"/watch/"+m.Room, phoneWidth, phoneHeight)
-	student.Until("that a token is missing", func(s State) bool { return strings.Contains(s.Error, "token") })
-	student.Screenshot("student-no-token")
+	gate := Open(t, m.Nodes[0].URL+"/watch/"+m.Room, phoneWidth, phoneHeight)
+	gate.Until("that a token is missing", func(s State) bool { return s.Page == "gate" })
+	gate.Screenshot("student-no-token")
+
+	forged := Open(t, m.Nodes[0].URL+"/watch/"+m.Room+"#token=forged", phoneWidth, phoneHeight)
+	forged.Until("that the token is bad", func(s State) bool { return strings.Contains(s.Error, "token") })
+	forged.Screenshot("student-bad-token")
+
+	student := Open(t, m.Nodes[0].URL+"/teach/"+m.Room+"#token="+m.Student.Token, desktopWidth, desktopHeight)
+	student.Click(`#go-live`)
+	student.Until("that a student cannot teach", func(s State) bool { return s.Status == "failed" && s.Error != "" })
+	student.Screenshot("teacher-wrong-role")
+}
+
+func TestSecondTeacherIsTold(t *testing.T) {
+	m := up.Start(t, "--demo")
+	teacher := Open(t, m.Teacher.Page, desktopWidth, desktopHeight)
+	teacher.Click(`#go-live`)
+	teacher.Until("that another teacher publishes", func(s State) bool {
+		return s.Status == "failed" && strings.Contains(strings.ToLower(s.Error), "another")
+	})
+	teacher.Screenshot("teacher-occupied")
 }

@@ -7,7 +7,9 @@ import { Landing } from './pages/landing'
 import { Watch } from './pages/watch'
 import { keyOf, parseRoute, takeToken, type Route } from './route'
 import { strings } from './strings'
-import './style.css'
+import './style/base.css'
+import './style/parts.css'
+import './style/room.css'
 
 type TeachPage = typeof import('./pages/teach').Teach
 

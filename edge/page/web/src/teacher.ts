@@ -61,6 +61,8 @@ export interface TeacherState {
 const step = 1000
 const pollEvery = 3000
 const good = 5000
+/** How long a 409 may be the teacher themselves, before a reload: the node lets a session go after a second of silence. */
+const letGo = 2500
 
 /** Teacher is one teacher in one room. */
 export class Teacher {
@@ -288,6 +290,7 @@ export class Teacher {
 
   private async air(signal: AbortSignal): Promise<void> {
     let aired = false
+    let conflictSince = 0
     while (!signal.aborted) {
       const asked = this.plan.next()
       let trouble: Trouble
@@ -305,6 +308,7 @@ export class Teacher {
         const begun = performance.now()
         trouble = await this.stay(session, asked, signal, () => {
           aired = true
+          conflictSince = 0
           this.plan.served()
         })
         this.session = null
@@ -317,9 +321,11 @@ export class Teacher {
         trouble = troubleOf(error)
         const no = refused(trouble)
         this.plan.failed(no)
-        // 409 is another teacher, and that does not pass by asking again.
-        const occupied = trouble.kind === 'refused' && trouble.status === 409
-        if (trouble.kind === 'browser' || occupied || (no && (!aired || this.plan.unanimous))) {
+        // 409 is another teacher, unless it is this one before a reload: that session is let go once it is quiet.
+        const conflict = trouble.kind === 'refused' && trouble.status === 409
+        if (conflict && conflictSince === 0) conflictSince = performance.now()
+        const occupied = conflict && performance.now() - conflictSince > letGo
+        if (trouble.kind === 'browser' || occupied || (no && !conflict && (!aired || this.plan.unanimous))) {
           this.store.patch({ airing: 'failed', trouble, layers: [], bitrate: 0 })
           return
         }
