@@ -18,7 +18,7 @@ func main() {
 	defer stop()
 	root := newRoot()
 	root.SetArgs(longFlags(os.Args[1:]))
-	if err := root.ExecuteContext(ctx); err != nil {
+	if err := root.ExecuteContext(withGoRun(ctx)); err != nil {
 		fmt.Fprintln(os.Stderr, "lyceum:", err)
 		os.Exit(1)
 	}
