@@ -7,26 +7,17 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"lyceum/mesh/media"
+	"lyceum/routing/wish"
 )
 
 // repairOf is the payload type of the repair packets for a payload type, 0 for none.
 func repairOf(payload webrtc.PayloadType, all []webrtc.RTPCodecParameters) uint8 {
 	for _, p := range all {
-		if strings.EqualFold(p.MimeType, webrtc.MimeTypeRTX) && repaired(p.SDPFmtpLine) == strconv.Itoa(int(payload)) {
+		if strings.EqualFold(p.MimeType, webrtc.MimeTypeRTX) && wish.Repaired(p.SDPFmtpLine) == strconv.Itoa(int(payload)) {
 			return uint8(p.PayloadType)
 		}
 	}
 	return 0
-}
-
-// repaired reads from the format line of a repair format which payload type it repairs, "" for none (RFC 4588, section 8.1).
-func repaired(fmtp string) string {
-	for part := range strings.SplitSeq(fmtp, ";") {
-		if of, ok := strings.CutPrefix(strings.TrimSpace(part), "apt="); ok {
-			return of
-		}
-	}
-	return ""
 }
 
 // repairType is the payload type under which packets of a payload type are sent again, 0 for their own.

@@ -24,6 +24,8 @@ var (
 	ErrLeft = errors.New("the subscriber left")
 	// ErrLost: the subscriber is no longer heard of.
 	ErrLost = errors.New("the connection to the subscriber was lost")
+	// ErrExcess: the subscriber opens one data channel or source after the other.
+	ErrExcess = errors.New("the subscriber opened more data channels or sources than a player has a use for")
 	// ErrUnconnected: the subscriber never connected after its answer.
 	ErrUnconnected = errors.New("the subscriber did not connect")
 )

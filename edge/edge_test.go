@@ -160,6 +160,59 @@ func TestWhoNeverConnectsIsLetGo(t *testing.T) {
 	}
 }
 
+// Some players always open a data channel. Each that is open costs memory, so that they are few.
+func TestDataChannelsAreFew(t *testing.T) {
+	n := newNode(t, nil)
+	n.teach(1)
+	s := newPlayer(t)
+	open := func() {
+		if _, err := s.pc.CreateDataChannel("chat", nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	open()
+	sub, answer, err := n.edge.Subscribe(t.Context(), SubscribeRequest{Room: "algebra", Offer: s.offer(nil)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.answer(answer)
+	s.whole(10)
+	for range maxChannels - 1 {
+		open()
+	}
+	before := len(s.video())
+	until(t, "more media", func() bool { return len(s.video()) > before+30 })
+	open()
+	<-sub.Done()
+	if !errors.Is(sub.reason, ErrExcess) {
+		t.Errorf("ended for %v", sub.reason)
+	}
+}
+
+func TestSourcesAreFew(t *testing.T) {
+	n := newNode(t, nil)
+	n.teach(1)
+	s := n.join()
+	s.whole(10)
+	name := func(ssrc uint32) {
+		if err := s.pc.WriteRTCP([]rtcp.Packet{&rtcp.PictureLossIndication{MediaSSRC: ssrc}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 3 * maxSources {
+		name(1)
+	}
+	before := len(s.video())
+	until(t, "more media", func() bool { return len(s.video()) > before+30 })
+	for i := range uint32(maxSources) {
+		name(2 + i)
+	}
+	<-s.subscriber.Done()
+	if !errors.Is(s.subscriber.reason, ErrExcess) {
+		t.Errorf("ended for %v", s.subscriber.reason)
+	}
+}
+
 func TestOffersAreAnsweredInKind(t *testing.T) {
 	n := newNode(t, nil)
 	offer := newPlayer(t).offer(nil)

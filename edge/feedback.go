@@ -113,13 +113,18 @@ func (l *leg) resendOneLocked(p *pump, sequence uint16, scratch *media.Packet, n
 	_, _ = l.out.stream.WriteRTP(h, l.repair)
 }
 
-// plead notes that the subscriber cannot decode.
+// plead notes that the subscriber cannot decode. A flood of pleas wakes the pump, which serves all, no more often than
+// media does.
 func (l *leg) plead(p *pump) {
+	now := p.now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.counts.pleas++
 	l.plea = true
-	p.poke()
+	if l.wokenAt == 0 || now-l.wokenAt >= wakePause {
+		l.wokenAt = now
+		p.poke()
+	}
 }
 
 // hear takes in how much of what was sent has arrived.

@@ -30,6 +30,8 @@ const (
 	// Times in microseconds.
 	reportTime  = 1_000_000 // between two sender reports
 	replayPause = 2_000_000 // between two replays that a subscriber asks for
+	wakePause   = 20_000    // between two pleas of a subscriber that wake the pump
+	pleaPause   = 3_000_000 // between two keyframes that the publisher makes for one subscriber that has some
 	settleTime  = 500_000   // after a replay, while what the subscriber says is about the time before it
 	giveUp      = 3_000_000 // how long a subscriber sees nothing because the layer meant for it does not come
 )
@@ -57,6 +59,8 @@ type leg struct {
 	skipped    int   // layers passed over because nothing came
 	since      int64 // how long the leg has waited for its first keyframe
 	plea       bool  // the subscriber said that it cannot decode
+	wokenAt    int64 // when it woke the pump to say so, 0 for never
+	pleaAt     int64 // when a keyframe was last asked for because of it, 0 for never
 	lost       uint64
 	lostLayer  media.Layer // a keyframe of this layer from before number lost is of no use
 
@@ -111,7 +115,7 @@ func (l *leg) adopt(p *pump, now int64) {
 	l.generation, l.order, l.skipped, l.rate = pl.generation, pl.order, 0, pl.codec.ClockRate
 	l.codec = l.out.match(pl.codec)
 	if l.source != pl.source {
-		l.source = pl.source
+		l.source, l.lost = pl.source, 0
 		l.restart(now)
 		if l.codec == nil && pl.codec.MimeType != "" {
 			p.metrics.unserved.Inc()
@@ -165,6 +169,9 @@ func (l *leg) forward(p *pump, now int64) {
 		}
 		switch l.selector.Take(&it.Packet) {
 		case forward.Begin:
+			if it.late && l.kind == media.Audio {
+				continue // what followed it is gone, and would be missed
+			}
 			l.run(p, &it.Packet, &it.vp8, it.Timestamp, now)
 		case forward.Continue:
 			if !l.pulling || it.Number < l.next {
@@ -296,7 +303,8 @@ func (l *leg) pull(p *pump, now int64) {
 	l.pulling = l.next <= head
 }
 
-// help answers a subscriber that cannot decode what it has: by the ring if that may help, else by a new keyframe.
+// help answers a subscriber that cannot decode what it has: by the ring if that may help, else by a new keyframe. All
+// students pay for that one with their bitrate, so that a subscriber that never can decode gets one only now and then.
 func (l *leg) help(p *pump, now int64) {
 	layer, playing := l.selector.Playing()
 	if !playing || l.pulling || now-l.runAt < settleTime {
@@ -306,7 +314,10 @@ func (l *leg) help(p *pump, now int64) {
 		p.tally.replayed++
 		return
 	}
-	p.missing = p.missing.Add(layer)
+	if l.pleaAt == 0 || now-l.pleaAt >= pleaPause {
+		l.pleaAt = now
+		p.missing = p.missing.Add(layer)
+	}
 }
 
 // miss says whether a keyframe must be asked for, and passes over a layer that does not come.

@@ -23,6 +23,7 @@ type metrics struct {
 	asked     prometheus.Counter
 	unserved  prometheus.Counter
 	malformed prometheus.Counter
+	overflow  prometheus.Counter
 	resends   [forward.Gone + 1]prometheus.Counter
 }
 
@@ -62,6 +63,7 @@ func newMetrics(reg prometheus.Registerer, e *Edge) *metrics {
 		replayed: keys.WithLabelValues("ring"), asked: keys.WithLabelValues("publisher"),
 		unserved:  one("unserved_total", "Times that a subscriber had no codec for what is published."),
 		malformed: one("feedback_malformed_total", "RTCP packets of subscribers that could not be read."),
+		overflow:  one("feedback_dropped_total", "Packets of subscribers that came faster than they were read."),
 		resends: [...]prometheus.Counter{
 			forward.Resend: resends.WithLabelValues("sent"), forward.Repeated: resends.WithLabelValues("repeated"),
 			forward.Gone: resends.WithLabelValues("gone"),
@@ -112,6 +114,8 @@ func (m *metrics) ended(err error) {
 		reason = "lost"
 	case errors.Is(err, ErrUnconnected):
 		reason = "unconnected"
+	case errors.Is(err, ErrExcess):
+		reason = "excess"
 	case errors.Is(err, ErrClosed):
 		reason = "shutdown"
 	}

@@ -29,7 +29,8 @@ const (
 // item is a packet of a batch, and what was learnt about it once for all legs.
 type item struct {
 	media.Packet
-	vp8 forward.VP8
+	vp8  forward.VP8
+	late bool // a later packet of its source came before it
 }
 
 // plan is what the legs need to know of a track, made anew when its source, its codec or its layers change.
@@ -64,6 +65,7 @@ type pump struct {
 	state   relay.State
 	plan    plan
 	want    media.LayerSet
+	tops    [media.MaxLayers]top   // the newest packets
 	seen    [media.MaxLayers]int64 // when a packet of the layer last came
 	asked   [media.MaxLayers]int64 // when its keyframe was last asked for
 
@@ -152,7 +154,9 @@ func (p *pump) all() []*leg {
 func (p *pump) pass() {
 	now := p.now()
 	for p.n = 0; p.n < batchSize && p.reader.Next(&p.batch[p.n].Packet); p.n++ {
-		p.seen[p.batch[p.n].Layer] = now
+		it := &p.batch[p.n]
+		p.seen[it.Layer] = now
+		it.late = p.tops[it.Layer].pass(&it.Packet)
 	}
 	// After the batch: what was said of a source before its first packet is then known.
 	if v := p.track.Version(); v != p.version {
@@ -183,6 +187,21 @@ func (p *pump) pass() {
 		p.metrics.add(p.plan.kindOf(), &p.tally)
 		p.tally = tally{}
 	}
+}
+
+// top is the highest number of a layer's present source.
+type top struct {
+	source uint32
+	number uint64
+}
+
+// pass reports whether a packet comes after later ones.
+func (t *top) pass(p *media.Packet) bool {
+	late := p.Source == t.source && p.Number < t.number
+	if !late {
+		*t = top{p.Source, p.Number}
+	}
+	return late
 }
 
 // flows reports whether packets of a layer have come of late.

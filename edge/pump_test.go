@@ -122,6 +122,40 @@ func TestLossChangesTheLayerAtAKeyframe(t *testing.T) {
 	})
 }
 
+// OBS calls its largest layer "0", browsers' pages call theirs "f", some call their smallest "0": only sizes tell.
+func TestTheLargestLayerIsServedWhateverItIsCalled(t *testing.T) {
+	sizes := []media.LayerInfo{
+		{Width: 1920, Height: 1080, Bitrate: 2_000_000}, {Width: 1280, Height: 720, Bitrate: 3_000_000}, {Width: 640, Height: 360, Bitrate: 9_000_000},
+	}
+	for name, c := range map[string]struct {
+		rids, sizes [3]int // by the order in which the layers appear
+		best        byte
+	}{
+		"OBS, largest first":    {[3]int{0, 1, 2}, [3]int{0, 1, 2}, 0},
+		"OBS, smallest first":   {[3]int{2, 1, 0}, [3]int{2, 1, 0}, 2},
+		"\"0\" is the smallest": {[3]int{0, 1, 2}, [3]int{2, 0, 1}, 1},
+		"the middle is first":   {[3]int{1, 0, 2}, [3]int{1, 0, 2}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				room := newClass(t, media.Video)
+				te := newTeacher(room.track, 1)
+				info := te.info()
+				for l := range info.Layers {
+					info.Layers[l] = sizes[c.sizes[l]]
+					info.Layers[l].RID = string(rune('0' + c.rids[l]))
+				}
+				room.track.Start(info)
+				te.teach(110)
+				got := room.wire.take()
+				if last := layerOf(&got[len(got)-1]); last != c.best {
+					t.Errorf("layer %d is served, want %d", last, c.best)
+				}
+			})
+		})
+	}
+}
+
 func TestSilentLayerIsPassedOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClass(t, media.Video)
@@ -202,6 +236,28 @@ func TestPleaIsAnsweredFromTheRingFirst(t *testing.T) {
 		synctest.Wait()
 		if n := c.keyframesAsked(); n != 1 {
 			t.Errorf("the replay did not help, and %d keyframes were asked for", n)
+		}
+	})
+}
+
+// Every keyframe costs all students bitrate, and every pass of the pump costs time of all.
+func TestOneSubscriberThatNeverDecodesDoesNotSpendTheClass(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClass(t, media.Video)
+		te := newTeacher(c.track, 1)
+		te.teach(75)
+		began := c.keyframesAsked()
+		for range 12 * 25 {
+			for range 20 {
+				c.leg.plead(c.pump)
+			}
+			te.teach(1)
+		}
+		if n := c.keyframesAsked() - began; n < 2 || n > 5 {
+			t.Errorf("12 s of pleas made %d requests for a keyframe", n)
+		}
+		if c.leg.counts.pleas != 20*12*25 {
+			t.Errorf("%d pleas are counted", c.leg.counts.pleas)
 		}
 	})
 }

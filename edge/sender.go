@@ -8,6 +8,7 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"lyceum/mesh/media"
+	"lyceum/routing/wish"
 )
 
 // sender is one subscriber's end of a track: a webrtc.TrackLocal that only learns what was agreed upon and lets its leg
@@ -83,7 +84,7 @@ func (s *sender) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, er
 	}
 	for _, e := range c.HeaderExtensions() {
 		// Other ids do not fit the one-byte form (RFC 8285, section 4.2).
-		if e.URI == absCaptureTime && e.ID >= 1 && e.ID <= 14 {
+		if e.URI == wish.AbsCaptureTime && e.ID >= 1 && e.ID <= 14 {
 			b.stamp = uint8(e.ID)
 		}
 	}

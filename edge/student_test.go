@@ -13,6 +13,7 @@ import (
 
 	"lyceum/mesh/media"
 	"lyceum/mesh/relay"
+	"lyceum/routing/wish"
 )
 
 func loopback() webrtc.SettingEngine {
@@ -118,7 +119,7 @@ func newPlayer(t *testing.T, codecs ...webrtc.RTPCodecParameters) *student {
 		}
 	}
 	for _, kind := range []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio, webrtc.RTPCodecTypeVideo} {
-		if err := m.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: absCaptureTime}, kind); err != nil {
+		if err := m.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: wish.AbsCaptureTime}, kind); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pion/webrtc/v4"
@@ -30,6 +31,8 @@ type Subscriber struct {
 	reason error // set before closing is closed
 
 	signal sync.Mutex // one offer at a time
+
+	sources, channels atomic.Int32 // that the subscriber has named and opened
 }
 
 // newSubscriber makes a peer connection and its answer. What it makes is closed again if it fails.
@@ -42,7 +45,11 @@ func (e *Edge) newSubscriber(ctx context.Context, rq SubscribeRequest, began int
 	if e.cfg.Certificate != nil {
 		cfg.Certificates = []webrtc.Certificate{*e.cfg.Certificate}
 	}
-	pc, err := e.api(o).NewPeerConnection(cfg)
+	s := &Subscriber{
+		edge: e, rq: rq, since: time.Now(),
+		changed: make(chan struct{}, 1), closing: make(chan struct{}), done: make(chan struct{}),
+	}
+	pc, err := e.api(o, s).NewPeerConnection(cfg)
 	if err != nil {
 		return nil, "", fmt.Errorf("make a peer connection: %w", err)
 	}
@@ -51,16 +58,14 @@ func (e *Edge) newSubscriber(ctx context.Context, rq SubscribeRequest, began int
 			_ = pc.Close() // it never opened
 		}
 	}()
-	s := &Subscriber{
-		edge: e, rq: rq, pc: pc, since: time.Now(),
-		changed: make(chan struct{}, 1), closing: make(chan struct{}), done: make(chan struct{}),
-	}
+	s.pc = pc
 	pc.OnConnectionStateChange(func(webrtc.PeerConnectionState) {
 		select {
 		case s.changed <- struct{}{}:
 		default:
 		}
 	})
+	pc.OnDataChannel(func(*webrtc.DataChannel) { s.newChannel() })
 	remote := webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: o.sdp}
 	if err := pc.SetRemoteDescription(remote); err != nil {
 		return nil, "", fmt.Errorf("%w: %w", ErrOffer, err)
@@ -107,6 +112,17 @@ func (s *Subscriber) answer(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("gather candidates: %w", ctx.Err())
 	}
 	return s.pc.LocalDescription().SDP, nil
+}
+
+// Hops is how many links are between this node and the home of the room. It is not known while nobody publishes, nor before
+// the room's first news has come to this node.
+func (s *Subscriber) Hops() (hops int, known bool) {
+	for _, p := range s.room.pumps {
+		if st := p.track.State(); st.Live {
+			return st.Hops, true
+		}
+	}
+	return 0, false
 }
 
 // Trickle adds candidates of the client, each "candidate:..." as in SDP. Those that cannot be used are passed over.

@@ -137,7 +137,7 @@ func (f *feed) keyframes(out []rtcp.Packet) []rtcp.Packet {
 
 // end tells the track that its source is gone.
 func (f *feed) end() {
-	f.track.Stop()
+	f.track.End(f.source)
 	f.release()
 }
 

@@ -4,6 +4,7 @@ package origin
 const (
 	nalSlice     = 1
 	nalIDR       = 5
+	nalSEI       = 6
 	nalSPS       = 7
 	nalDelimiter = 9
 	nalFiller    = 12
@@ -13,14 +14,14 @@ const (
 
 // lookH264 reads one payload of packetization mode 0 or 1.
 //
-// A delimiter or filler that travels alone counts as empty: a decoder needs neither, and the keyframe then begins with
-// the packet of its parameter set.
+// A delimiter, filler or supplemental information that travels alone counts as empty: a decoder needs none of them, and the
+// keyframe then begins with the packet of its parameter set.
 func lookH264(p []byte) look {
 	if len(p) == 0 {
 		return look{empty: true}
 	}
 	switch t := p[0] & 0x1f; t {
-	case nalDelimiter, nalFiller:
+	case nalDelimiter, nalFiller, nalSEI:
 		return look{empty: true}
 	case nalSTAPA:
 		var l look

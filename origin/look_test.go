@@ -84,6 +84,7 @@ func TestLookH264(t *testing.T) {
 		"slice, first part":    {[]byte{0x5c, 0x81, 0x9a}, look{starts: true}},
 		"slice, a later part":  {[]byte{0x5c, 0x01, 0x9a}, look{}},
 		"delimiter alone":      {[]byte{0x09, 0xf0}, look{empty: true}},
+		"information alone":    {[]byte{0x06, 0x05, 0x01, 0xff, 0x80}, look{empty: true}},
 		"filler":               {[]byte{0x0c, 0xff, 0x80}, look{empty: true}},
 		"broken STAP-A":        {[]byte{24, 0xff, 0xff, 1}, look{}},
 		"short FU-A":           {[]byte{0x7c, 0x85}, look{}},

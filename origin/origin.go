@@ -29,6 +29,8 @@ var (
 	ErrLost = errors.New("the connection to the publisher was lost")
 	// ErrUnconnected: the publisher never connected after its answer.
 	ErrUnconnected = errors.New("the publisher did not connect")
+	// ErrExcess: the publisher opens one data channel after the other.
+	ErrExcess = errors.New("the publisher opened more data channels than it has a use for")
 	// ErrLeft: the publisher said goodbye.
 	ErrLeft = errors.New("the publisher left")
 )
@@ -131,7 +133,11 @@ func (o *Origin) freeLocked(rq PublishRequest) error {
 	if o.closed {
 		return ErrClosed
 	}
-	if p := o.rooms[rq.Room]; p != nil && (p.rq.Subject != rq.Subject || o.cfg.Now().Sub(p.lastHeard()) < quiet) {
+	p := o.rooms[rq.Room]
+	if p == nil || p.isClosing() {
+		return nil
+	}
+	if p.rq.Subject != rq.Subject || o.cfg.Now().Sub(p.lastHeard()) < quiet {
 		return ErrOccupied
 	}
 	return nil
@@ -220,6 +226,9 @@ func (o *Origin) api(offer string) (*webrtc.API, error) {
 	if err := webrtc.ConfigureTWCCSender(engine, registry); err != nil {
 		return nil, fmt.Errorf("make transport feedback: %w", err)
 	}
+	settings := o.cfg.Engine()
+	settings.DetachDataChannels() // else each costs 64 KiB for a message that nobody reads
+	settings.SetSCTPMaxReceiveBufferSize(16 << 10)
 	return webrtc.NewAPI(webrtc.WithMediaEngine(engine), webrtc.WithInterceptorRegistry(registry),
-		webrtc.WithSettingEngine(o.cfg.Engine())), nil
+		webrtc.WithSettingEngine(settings)), nil
 }

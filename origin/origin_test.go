@@ -71,7 +71,7 @@ func newTeacher(t *testing.T, mime string, rids ...string) *teacher {
 	if err := m.RegisterDefaultCodecs(); err != nil {
 		t.Fatal(err)
 	}
-	for _, uri := range []string{sdp.SDESMidURI, sdp.SDESRTPStreamIDURI, sdp.SDESRepairRTPStreamIDURI, absCaptureTime} {
+	for _, uri := range []string{sdp.SDESMidURI, sdp.SDESRTPStreamIDURI, sdp.SDESRepairRTPStreamIDURI, wish.AbsCaptureTime} {
 		if err := m.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: uri}, webrtc.RTPCodecTypeVideo); err != nil {
 			t.Fatal(err)
 		}
@@ -437,6 +437,20 @@ func TestOneTeacherInARoom(t *testing.T) {
 	if o.Publishers() != 1 || p.Err() != nil {
 		t.Errorf("%d publishers, the new one ended by %v", o.Publishers(), p.Err())
 	}
+}
+
+func TestARoomIsFreeAsSoonAsItsTeacherIsToLeave(t *testing.T) {
+	o, hub := start(t, Config{})
+	e := newTeacher(t, webrtc.MimeTypeVP8)
+	first := publish(t, o, "math", "anna", e)
+	camera, release := hub.Acquire(media.TrackID{Room: "math", Name: media.Camera})
+	defer release()
+	until(t, "media", func() bool { e.frame(true); _, ok := camera.Head(0); return ok })
+	first.Close(ErrLeft)
+	if _, _, err := o.Publish(t.Context(), PublishRequest{Room: "math", Subject: "bert", Offer: newTeacher(t, webrtc.MimeTypeVP8).offer}); err != nil {
+		t.Errorf("the next teacher: %v", err)
+	}
+	ended(t, first, ErrLeft)
 }
 
 func TestRestartKeepsMediaFlowing(t *testing.T) {

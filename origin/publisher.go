@@ -58,6 +58,9 @@ type Publisher struct {
 	offer string
 }
 
+// maxChannels bounds the data channels of a publisher. Some pages always open one; none carries anything here.
+const maxChannels = 4
+
 func (o *Origin) newPublisher(ctx context.Context, rq PublishRequest) (*Publisher, string, error) {
 	api, err := o.api(rq.Offer)
 	if err != nil {
@@ -76,6 +79,12 @@ func (o *Origin) newPublisher(ctx context.Context, rq PublishRequest) (*Publishe
 		ready: make(chan struct{}), connected: make(chan struct{}), closing: make(chan struct{}), done: make(chan struct{}),
 	}
 	pc.OnTrack(p.begin)
+	opened := 0
+	pc.OnDataChannel(func(*webrtc.DataChannel) { // called by one goroutine of the connection
+		if opened++; opened > maxChannels {
+			p.Close(ErrExcess)
+		}
+	})
 	pc.OnConnectionStateChange(p.changed)
 	answer, err := p.answer(ctx, rq.Offer)
 	if err != nil {
@@ -142,6 +151,16 @@ func (p *Publisher) Close(reason error) {
 	if p.reason == nil {
 		p.reason = reason
 		close(p.closing)
+	}
+}
+
+// isClosing says whether Close was called.
+func (p *Publisher) isClosing() bool {
+	select {
+	case <-p.closing:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -289,7 +308,7 @@ func (p *Publisher) begin(remote *webrtc.TrackRemote, receiver *webrtc.RTPReceiv
 	codec := codecOf(remote)
 	l := &layer{ssrc: uint32(remote.SSRC()), rid: remote.RID()}
 	for _, e := range receiver.GetParameters().HeaderExtensions {
-		if e.URI == absCaptureTime {
+		if e.URI == wish.AbsCaptureTime {
 			l.capture = uint8(e.ID)
 		}
 	}
@@ -391,12 +410,7 @@ const maxBad = 1000
 
 // over says whether an error means that a stream has ended, and counts it if not.
 func (p *Publisher) over(err error, bad int) bool {
-	select {
-	case <-p.closing:
-		return true
-	default:
-	}
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrClosedPipe) || bad > maxBad {
+	if p.isClosing() || errors.Is(err, io.EOF) || errors.Is(err, io.ErrClosedPipe) || bad > maxBad {
 		return true
 	}
 	p.o.metrics.malformed.Inc()
@@ -419,6 +433,8 @@ func reason(err error) string {
 		return "replaced"
 	case errors.Is(err, ErrUnconnected):
 		return "unconnected"
+	case errors.Is(err, ErrExcess):
+		return "excess"
 	case errors.Is(err, ErrClosed):
 		return "shutdown"
 	}

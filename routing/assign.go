@@ -69,15 +69,13 @@ func (a *Assigner) Assign(rq Request, members []gossip.Member, now time.Time) (A
 	if err != nil {
 		return as, err
 	}
-	if a.sent == nil {
-		a.sent = map[string][]time.Time{}
-	}
-	a.sent[as.Edge.ID] = append(a.sent[as.Edge.ID], now)
+	a.sendLocked(as.Edge.ID, now)
 	return as, nil
 }
 
 // Better returns the edge to which a student who asks at rq.Asker should be sent instead, if another is clearly better
-// or the asked node cannot serve. A student whose place is not known is served where they asked.
+// or the asked node cannot serve, and counts the student there. A student whose place is not known is served where they
+// asked.
 func (a *Assigner) Better(rq Request, members []gossip.Member, now time.Time) (as Assignment, ok bool, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -94,7 +92,15 @@ func (a *Assigner) Better(rq Request, members []gossip.Member, now time.Time) (a
 			return as, false, nil
 		}
 	}
+	a.sendLocked(as.Edge.ID, now)
 	return as, true, nil
+}
+
+func (a *Assigner) sendLocked(id string, now time.Time) {
+	if a.sent == nil {
+		a.sent = map[string][]time.Time{}
+	}
+	a.sent[id] = append(a.sent[id], now)
 }
 
 func (a *Assigner) pendingLocked(id string, now time.Time) int {

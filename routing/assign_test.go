@@ -43,11 +43,13 @@ func TestAssign(t *testing.T) {
 		why     string
 	}{
 		"the nearest": {
-			Request{Place: mumbai, Asker: "frankfurt"}, []gossip.Member{frankfurt, singapore, virginia},
+			Request{Place: mumbai, Asker: "frankfurt"},
+			[]gossip.Member{frankfurt, singapore, virginia},
 			"singapore frankfurt virginia", "km away",
 		},
 		"an unknown place is served where it asked": {
-			Request{Asker: "virginia"}, []gossip.Member{frankfurt, singapore, virginia},
+			Request{Asker: "virginia"},
+			[]gossip.Member{frankfurt, singapore, virginia},
 			"virginia frankfurt singapore", "not known",
 		},
 		"an unknown place near an asked node that is draining": {
@@ -56,21 +58,25 @@ func TestAssign(t *testing.T) {
 			"frankfurt singapore", "nearest to virginia",
 		},
 		"a campus's own edge before nearer ones": {
-			Request{Place: campus, Asker: "frankfurt"}, []gossip.Member{frankfurt, singapore, virginia},
+			Request{Place: campus, Asker: "frankfurt"},
+			[]gossip.Member{frankfurt, singapore, virginia},
 			"virginia singapore frankfurt", "serves",
 		},
 		"a campus's region": {
-			Request{Place: region, Asker: "frankfurt"}, []gossip.Member{frankfurt, singapore, virginia},
+			Request{Place: region, Asker: "frankfurt"},
+			[]gossip.Member{frankfurt, singapore, virginia},
 			"frankfurt singapore virginia", "region of",
 		},
 		"not a full one":   {Request{Place: mumbai}, []gossip.Member{frankfurt, full, virginia}, "frankfurt virginia", ""},
 		"not one to avoid": {Request{Place: mumbai, Avoid: []string{"singapore"}}, []gossip.Member{frankfurt, singapore}, "frankfurt", ""},
 		"not a dead one": {
-			Request{Place: mumbai}, []gossip.Member{frankfurt, with(singapore, func(m *gossip.Member) { m.Alive = false })},
+			Request{Place: mumbai},
+			[]gossip.Member{frankfurt, with(singapore, func(m *gossip.Member) { m.Alive = false })},
 			"frankfurt", "",
 		},
 		"not one that is no edge": {
-			Request{Place: mumbai}, []gossip.Member{frankfurt, with(singapore, func(m *gossip.Member) { m.Roles = gossip.Origin })},
+			Request{Place: mumbai},
+			[]gossip.Member{frankfurt, with(singapore, func(m *gossip.Member) { m.Roles = gossip.Origin })},
 			"frankfurt", "",
 		},
 	} {
@@ -142,5 +148,21 @@ func TestOnlyAClearlyBetterEdgeIsWorthARedirect(t *testing.T) {
 				t.Errorf("send %t to %s (%v), want %t to %q", send, as.Edge.ID, err, c.send, c.to)
 			}
 		})
+	}
+}
+
+func TestBurstOfRedirectsSpreadsToo(t *testing.T) {
+	small := with(singapore, func(m *gossip.Member) { m.Load.Limit = 100 })
+	var a Assigner
+	got := map[string]int{}
+	for range 500 {
+		as, send, err := a.Better(Request{Place: mumbai, Asker: "virginia"}, []gossip.Member{frankfurt, small, virginia}, noon)
+		if err != nil || !send {
+			t.Fatalf("send %t: %v", send, err)
+		}
+		got[as.Edge.ID]++
+	}
+	if got["singapore"] > 100 || got["singapore"] == 0 {
+		t.Errorf("%d students sent on to an edge of 100 seats whose count has not arrived", got["singapore"])
 	}
 }

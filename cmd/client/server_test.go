@@ -27,7 +27,8 @@ type sfu struct {
 	t      *testing.T
 	onRTP  func(rid string, p *rtp.Packet) // set before use, called by many goroutines
 	mux    *http.ServeMux
-	dropIn int // every dropIn-th packet to a student is dropped once; 0 drops none
+	cold   bool // the distance of the home is told at the session alone
+	dropIn int  // every dropIn-th packet to a student is dropped once; 0 drops none
 	socket *socket
 	ports  ice.UDPMux
 
@@ -65,6 +66,7 @@ func newSFU(t *testing.T) *sfu {
 		s.mu.Unlock()
 		w.WriteHeader(http.StatusOK)
 	})
+	s.mux.HandleFunc("HEAD /session/{id}", func(w http.ResponseWriter, _ *http.Request) { w.Header().Set(hopsHeader, "2") })
 	s.Server = httptest.NewServer(s.mux)
 	t.Cleanup(s.end)
 	return s
@@ -156,7 +158,9 @@ func (s *sfu) answer(w http.ResponseWriter, r *http.Request, pc *webrtc.PeerConn
 	<-gathered
 	w.Header().Set("Content-Type", "application/sdp")
 	w.Header().Set("Location", fmt.Sprintf("/session/%p", pc))
-	w.Header().Set(hopsHeader, "1")
+	if !s.cold {
+		w.Header().Set(hopsHeader, "1")
+	}
 	w.WriteHeader(http.StatusCreated)
 	io.WriteString(w, pc.LocalDescription().SDP) //nolint:errcheck // a test's server
 }

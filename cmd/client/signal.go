@@ -135,10 +135,24 @@ func (s *signaller) end(ctx context.Context, a answered) error {
 	if err != nil {
 		return err
 	}
-	if resp.StatusCode/100 != 2 {
+	// The server may have heard the goodbye on the connection itself before this one.
+	if resp.StatusCode/100 != 2 && resp.StatusCode != http.StatusNotFound && resp.StatusCode != http.StatusGone {
 		return statusError(a.resource.Host, resp, body)
 	}
 	return nil
+}
+
+// hops asks a session's server how far it is from the home of the room; ok is false when it does not say.
+func (s *signaller) hops(ctx context.Context, a answered) (hops int, ok bool) {
+	if a.resource == nil {
+		return 0, false
+	}
+	resp, _, err := s.do(ctx, http.MethodHead, a.resource, a.token, "", nil)
+	if err != nil || resp.StatusCode/100 != 2 {
+		return 0, false
+	}
+	hops = hopsOf(resp.Header)
+	return hops, hops >= 0
 }
 
 // seat is the answer to the question where to watch.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -41,7 +42,7 @@ type student struct {
 	silent  int // sessions without media in a row
 	seat    seat
 	avoid   []string       // nodes that failed since the last media
-	parting sync.WaitGroup // goodbyes to nodes under way
+	parting sync.WaitGroup // requests that the student does not wait for
 }
 
 // run joins, watches, and joins again when a session ends: first at the node that served, then at its fallbacks, then where
@@ -140,16 +141,20 @@ func (s *student) attempt(ctx context.Context, at option) (media bool, err error
 	return media, err
 }
 
-// arrive notes that a session at a node stands.
-func (s *student) arrive(node string, a answered) {
-	hops := -1
-	if n, err := strconv.Atoi(a.header.Get(hopsHeader)); err == nil && n >= 0 && n < 100 {
-		hops = n
-	}
+// arrive notes that a session at a node stands. Its first media may be here already.
+func (s *student) arrive(node string, a answered, again bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.node, s.hops, s.err = node, hops, errors.New("connected, but no media came")
-	if !s.firstMedia.IsZero() {
+	s.node, s.hops, s.err = node, hopsOf(a.header), errors.New("connected, but no media came")
+	if again {
 		s.reconnects++
 	}
+}
+
+// hopsOf reads how far a node is from the home of the room, -1 if it does not say.
+func hopsOf(h http.Header) int {
+	if n, err := strconv.Atoi(h.Get(hopsHeader)); err == nil && n >= 0 && n < 100 {
+		return n
+	}
+	return -1
 }

@@ -31,6 +31,7 @@ const (
 type viewing struct {
 	// Set by newViewing, never changed.
 	student *student
+	again   bool // the student had media in an earlier session
 	pc      *webrtc.PeerConnection
 	peer    *peer
 	ssrc    uint32 // of the reports
@@ -53,7 +54,10 @@ func newViewing(s *student) (*viewing, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open a connection: %w", err)
 	}
-	v := &viewing{student: s, pc: pc, peer: newPeer(pc), ssrc: rand.Uint32()}
+	s.mu.Lock()
+	again := !s.firstMedia.IsZero()
+	s.mu.Unlock()
+	v := &viewing{student: s, again: again, pc: pc, peer: newPeer(pc), ssrc: rand.Uint32()}
 	for _, kind := range []webrtc.RTPCodecType{webrtc.RTPCodecTypeVideo, webrtc.RTPCodecTypeAudio} {
 		_, err := pc.AddTransceiverFromKind(kind, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly})
 		if err != nil {
@@ -91,8 +95,8 @@ func (v *viewing) run(ctx context.Context, to *url.URL, token, node string) erro
 	if err := v.peer.connected(ctx); err != nil {
 		return fmt.Errorf("connect: %w", err)
 	}
-	s.arrive(node, a)
-	return v.watch(ctx, to)
+	s.arrive(node, a, v.again)
+	return v.watch(ctx, to, a)
 }
 
 // waits asks the node that serves the session whether the room waits for its teacher, so that silence is no fault.
@@ -105,12 +109,27 @@ func (v *viewing) waits(ctx context.Context, to *url.URL) bool {
 	return ok && !live
 }
 
+// ask asks once how far the node is from the home, if it could not tell when it answered: a node that nobody watched at
+// learns it with the first media.
+func (v *viewing) ask(ctx context.Context, a answered) {
+	s := v.student
+	if hops, ok := s.class.signal.hops(ctx, a); ok {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if !v.closed {
+			s.hops = hops
+		}
+	}
+}
+
 // watch keeps a session at a node that stands.
-func (v *viewing) watch(ctx context.Context, to *url.URL) error {
+func (v *viewing) watch(ctx context.Context, to *url.URL, a answered) error {
 	patience := min(silence<<min(v.student.silent, 8), silenceMax)
 	connected := time.Now()
 	report := connected
+	unknown := hopsOf(a.header) < 0
 	var waited time.Time // when the room was last known to wait for its teacher
+	var returned bool    // the teacher had just returned then
 	tick := time.NewTicker(viewingTick)
 	defer tick.Stop()
 	for {
@@ -127,6 +146,10 @@ func (v *viewing) watch(ctx context.Context, to *url.URL) error {
 			last, limit := v.lastMedia(), silence
 			if last.IsZero() {
 				last, limit = connected, patience
+			} else if unknown {
+				unknown = false
+				s := v.student
+				s.parting.Go(func() { v.ask(ctx, a) })
 			}
 			if waited.After(last) {
 				last, limit = waited, silence
@@ -134,7 +157,14 @@ func (v *viewing) watch(ctx context.Context, to *url.URL) error {
 			if now.Sub(last) <= limit {
 				continue
 			}
-			if !v.waits(ctx, to) {
+			switch {
+			case v.waits(ctx, to):
+				returned = false
+			case v.lastMedia().After(last):
+				continue // it came while the node was asked
+			case last.Equal(waited) && !returned:
+				returned = true // the teacher is back, and the media is on its way
+			default:
 				return fmt.Errorf("no media for %s", limit)
 			}
 			waited = time.Now()
@@ -146,7 +176,7 @@ func (v *viewing) watch(ctx context.Context, to *url.URL) error {
 func (v *viewing) settle(tick <-chan time.Time) error {
 	v.student.mu.Lock()
 	for _, st := range v.student.streams {
-		st.span.frozen = true
+		st.span.freeze()
 	}
 	v.student.mu.Unlock()
 	for end := time.Now().Add(settleTime); time.Now().Before(end) && v.holes() > 0; {
@@ -281,7 +311,7 @@ func (v *viewing) take(st *stream, h *rtp.Header, packet []byte, now time.Time, 
 	}
 	if a.keyframe && !s.watching {
 		s.watching = true
-		if s.reconnects == 0 {
+		if !v.again {
 			c.firstKeyframe.add(now.Sub(v.posted))
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/pion/rtp"
 )
 
 func TestClassSeesWhatTheTeacherSends(t *testing.T) {
@@ -160,5 +162,37 @@ func TestBackoffGrowsToItsBoundWithChance(t *testing.T) {
 	}
 	if waits[0] > 100*time.Millisecond || waits[0] < 50*time.Millisecond || slices.Max(waits) > 2*time.Second || waits[99] < time.Second {
 		t.Errorf("waits %v", waits)
+	}
+}
+
+// A node that is connected sends at once, so that media may be read before the student knows of the connection.
+func TestMediaBeforeTheConnectionIsKnownIsNoReconnect(t *testing.T) {
+	c := &class{begun: time.Now()}
+	s := &student{class: c}
+	c.students = []*student{s}
+	v := &viewing{student: s, posted: time.Now()}
+	st := &stream{video: true, rate: 90000, key: keyframe{codec: vp8}}
+	packet, err := (&rtp.Packet{Header: rtp.Header{Version: 2, Marker: true}, Payload: []byte{0x10, 0, 0}}).Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.take(st, &rtp.Header{}, packet, time.Now(), nil)
+	s.arrive("frankfurt", answered{header: http.Header{hopsHeader: {"1"}}}, v.again)
+	r := c.report(time.Now())
+	if r.Reconnects != 0 || r.Joined != 1 || r.Watching != 1 || r.Hops["1"] != 1 || c.firstKeyframe.total.Load() != 1 {
+		t.Errorf("report %+v", r)
+	}
+}
+
+func TestTheDistanceIsAskedForWhereTheAnswerCameTooSoon(t *testing.T) {
+	s := newSFU(t)
+	s.cold = true
+	publishing(t, PublishConfig{URL: s.URL + "/whip/room"})
+	r, err := Watch(t.Context(), WatchConfig{URL: s.URL + "/whep/room", Students: 2, For: time.Second, SettingEngine: onLoopback})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Joined != 2 || r.Hops["2"] != 2 {
+		t.Errorf("report %+v", r)
 	}
 }

@@ -17,8 +17,8 @@ import (
 type adminClient struct{ base string }
 
 const (
-	adminTimeout = 5 * time.Second
-	adminMax     = 16 << 20 // the rooms of a directory of 100,000
+	adminTimeout = 15 * time.Second // a node gives the directory 10 s to decide
+	adminMax     = 16 << 20         // the rooms of a directory of 100,000
 )
 
 func adminFlag(cmd *cobra.Command) *adminClient {

@@ -117,9 +117,30 @@ func withoutSettings(environ []string) []string {
 	return out
 }
 
+// how says in what way a child ended.
+func (c *child) how() string {
+	if c.err == nil {
+		return "by itself"
+	}
+	return c.err.Error()
+}
+
+// endedEarly lists the children that have ended.
+func (cs *children) endedEarly() (list []*child) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	for _, c := range cs.all {
+		if c.ended() {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
 var errLeash = errors.New("the process that started this one has ended")
 
-// leash returns a context that ends when standard input does, if tied is true.
+// leash returns a context that ends when standard input does, if tied is true. A process that does not end in good time
+// then is ended: nobody is left who could.
 func leash(ctx context.Context, tied bool) context.Context {
 	if !tied {
 		return ctx
@@ -128,6 +149,7 @@ func leash(ctx context.Context, tied bool) context.Context {
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		cancel(errLeash)
+		time.AfterFunc(2*stopGrace, func() { os.Exit(1) })
 	}()
 	return ctx
 }

@@ -77,12 +77,21 @@ func load(path string, environ []string, flags *pflag.FlagSet) (node.Config, err
 		TagName: "koanf", WeaklyTypedInput: true,
 		DecodeHook: mapstructure.StringToSliceHookFunc(","),
 	}})
+	where := path
+	if path == "" {
+		where = "configuration (--config names no file)"
+	}
 	if err != nil {
-		return cfg, fmt.Errorf("configuration: %w", err)
+		// The decoder puts its errors, one to a line, below a heading of its own.
+		_, list, found := strings.Cut(err.Error(), "\n\n")
+		if !found {
+			list = err.Error()
+		}
+		return cfg, fmt.Errorf("%s:\n%s", where, list)
 	}
 	cfg = cfg.WithDefaults()
 	if err := cfg.Validate(); err != nil {
-		return cfg, fmt.Errorf("configuration:\n%w", err)
+		return cfg, fmt.Errorf("%s:\n%w", where, err)
 	}
 	return cfg, nil
 }
@@ -93,8 +102,7 @@ func configFlags(flags *pflag.FlagSet) {
 	leaves(reflect.TypeFor[node.Config](), "", keys)
 	for _, key := range slices.Sorted(maps.Keys(keys)) {
 		if keys[key].Kind() != reflect.Slice || keys[key].Elem().Kind() == reflect.String {
-			flags.String(key, "", "overrides "+key+" of the file and "+envPrefix+
-				strings.ToUpper(strings.ReplaceAll(key, ".", "_")))
+			flags.String(key, "", "or "+envPrefix+strings.ToUpper(strings.ReplaceAll(key, ".", "_")))
 		}
 	}
 }

@@ -16,6 +16,12 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, func() { // a second Ctrl-C ends at once
+		again := make(chan os.Signal, 1)
+		signal.Notify(again, os.Interrupt)
+		<-again
+		os.Exit(1)
+	})
 	root := newRoot()
 	root.SetArgs(longFlags(os.Args[1:]))
 	if err := root.ExecuteContext(withGoRun(ctx)); err != nil {
@@ -26,11 +32,14 @@ func main() {
 
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
-		Use:           "lyceum",
-		Short:         "One class, many places: a mesh of WebRTC nodes for live teaching",
+		Use:   "lyceum",
+		Short: "One class, many places: a mesh of WebRTC nodes for live teaching",
+		Long: "One class, many places: a mesh of WebRTC nodes for live teaching.\n\n" +
+			"lyceum up --demo shows a class on a mesh of three nodes on this machine.",
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
+	root.SetFlagErrorFunc(flagError)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(newUp(), newServe(), newCheck(), newPublish(), newWatch(), newRoom(), newToken(), newNodes(),
 		newTree(), newPKI(), newVersion())

@@ -23,11 +23,6 @@ func newNodes() *cobra.Command {
 		}
 		var b strings.Builder
 		writeNodes(&b, list)
-		for _, n := range list.Nodes {
-			if n.Problem != "" {
-				fmt.Fprintf(&b, "%s: %s\n", n.ID, n.Problem)
-			}
-		}
 		fmt.Fprint(cmd.OutOrStdout(), b.String())
 		return nil
 	}
@@ -35,7 +30,7 @@ func newNodes() *cobra.Command {
 }
 
 func newTree() *cobra.Command {
-	cmd := &cobra.Command{Use: "tree ROOM", Short: "Show how a room's tracks reach its students", Args: cobra.ExactArgs(1)}
+	cmd := &cobra.Command{Use: "tree ROOM", Short: "Show how a room's tracks reach its students", Args: named("ROOM")}
 	admin := adminFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		var t node.Tree
@@ -56,7 +51,7 @@ func newRoom() *cobra.Command {
 	admin := adminFlag(cmd)
 	var title string
 	open := &cobra.Command{
-		Use: "open ROOM", Short: "Open a room", Args: cobra.ExactArgs(1),
+		Use: "open ROOM", Short: "Open a room", Args: named("ROOM"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var room node.RoomInfo
 			err := admin.call(cmd.Context(), http.MethodPost, "/v1/rooms", node.NewRoom{Name: args[0], Title: title}, &room)
@@ -84,7 +79,7 @@ func newRoom() *cobra.Command {
 		},
 	}
 	show := &cobra.Command{
-		Use: "show ROOM", Short: "Show a room", Args: cobra.ExactArgs(1),
+		Use: "show ROOM", Short: "Show a room", Args: named("ROOM"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var r node.RoomInfo
 			if err := admin.call(cmd.Context(), http.MethodGet, "/v1/rooms/"+url.PathEscape(args[0]), nil, &r); err != nil {
@@ -96,7 +91,7 @@ func newRoom() *cobra.Command {
 		},
 	}
 	closeCmd := &cobra.Command{
-		Use: "close ROOM", Short: "Close a room and end its class", Args: cobra.ExactArgs(1),
+		Use: "close ROOM", Short: "Close a room and end its class", Args: named("ROOM"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := admin.call(cmd.Context(), http.MethodDelete, "/v1/rooms/"+url.PathEscape(args[0]), nil, nil); err != nil {
 				return err
@@ -106,6 +101,7 @@ func newRoom() *cobra.Command {
 		},
 	}
 	cmd.AddCommand(open, list, show, closeCmd)
+	group(cmd)
 	return cmd
 }
 

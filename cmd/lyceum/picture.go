@@ -4,20 +4,46 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
+	"golang.org/x/term"
+
 	"lyceum/cmd/node"
 )
 
-const pictureEvery = time.Second
+const (
+	pictureEvery = time.Second
+	// pictureAsk bounds the questions of one picture: a node that hangs must not freeze it.
+	pictureAsk = 2 * time.Second
+)
 
-// picture is the living state of a mesh in a terminal.
+// The colours of a terminal (ECMA-48, SGR).
+const (
+	plainText = ""
+	boldText  = "\x1b[1m"
+	redText   = "\x1b[31m"
+	greenText = "\x1b[32m"
+)
+
+// line is a line of the picture.
+type line struct{ text, colour string }
+
+// picture is the living state of a mesh in a terminal. What does not change is printed once, so that it can be scrolled
+// to, selected and clicked in peace; the lines below it are redrawn, and only when they have changed.
 type picture struct {
-	up    *up
-	seats ready
-	took  time.Duration
+	// Set by its maker, never changed.
+	up     *up
+	fixed  string
+	screen *os.File
+
+	// Owned by show.
+	width, height int
+	drawn         string
+	rows          int
 }
 
 // show redraws until ctx is done.
@@ -25,108 +51,196 @@ func (p *picture) show(ctx context.Context) {
 	tick := time.NewTicker(pictureEvery)
 	defer tick.Stop()
 	for {
-		// Home the cursor, write over what is there, and clear what is left below (ECMA-48).
-		fmt.Print("\x1b[H", strings.ReplaceAll(p.text(ctx), "\n", "\x1b[K\n"), "\x1b[J")
+		p.draw(p.up.living(ctx))
 		select {
 		case <-ctx.Done():
-			fmt.Println("\nStopping ...")
+			fmt.Fprintln(p.screen, "\nStopping ...")
 			return
 		case <-tick.C:
 		}
 	}
 }
 
-func (p *picture) text(ctx context.Context) string {
+func (p *picture) draw(lines []line) {
+	width, height, err := term.GetSize(int(p.screen.Fd()))
+	if err != nil {
+		width, height = 80, 24
+	}
 	var b strings.Builder
-	b.WriteString("Lyceum: one class, three nodes. Ctrl-C ends it.\n\n")
-	var tree node.Tree
+	if width != p.width || height != p.height {
+		// The terminal has wrapped its lines anew, and how many rows they take is not known any more.
+		if p.width != 0 {
+			b.WriteString("\x1b[H\x1b[2J")
+		}
+		b.WriteString(p.fixed)
+		p.width, p.height, p.drawn, p.rows = width, height, "", 0
+	}
+	text, rows := render(lines, width, height, os.Getenv("NO_COLOR") == "")
+	if text == p.drawn {
+		return
+	}
+	if p.rows > 0 {
+		fmt.Fprintf(&b, "\x1b[%dF", p.rows)
+	}
+	b.WriteString(text + "\x1b[J")
+	p.drawn, p.rows = text, rows
+	_, _ = p.screen.WriteString(b.String()) // nobody looks at a terminal that is gone
+}
+
+// render writes lines over what a terminal shows, each cut to one row, and no more than fit.
+func render(lines []line, width, height int, colours bool) (text string, rows int) {
+	lines = lines[:min(len(lines), max(1, height-1))]
+	var b strings.Builder
+	for _, l := range lines {
+		if r := []rune(l.text); len(r) > width {
+			l.text = string(r[:max(0, width-1)]) + "…"
+		}
+		if colours && l.colour != plainText {
+			l.text = l.colour + l.text + "\x1b[m"
+		}
+		b.WriteString(l.text + "\x1b[K\n")
+	}
+	return b.String(), len(lines)
+}
+
+// fixed says where to click and where to look.
+func (u *up) fixed(s ready, took time.Duration) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Lyceum: one class, three nodes, ready after %.1f s. Ctrl-C ends it.\n", took.Seconds())
+	if u.demo {
+		b.WriteString("A teacher plays a clip. To teach yourself, start without --demo.\n")
+	} else {
+		fmt.Fprintf(&b, "\nTeach (at %s):\n  %s\n", s.Nodes[0].ID, s.Teacher.Page)
+	}
+	fmt.Fprintf(&b, "\nWatch as a student (at %s):\n  %s\n", s.Nodes[1].ID, s.Student.Page)
+	fmt.Fprintf(&b, "\nAddresses and tokens for other clients:  %s\nLogs, node by node:  %s\n\n", u.seatsFile(), u.children.logs)
+	return b.String()
+}
+
+// living is what changes: the nodes, and how the room's tracks reach its students.
+func (u *up) living(ctx context.Context) []line {
+	ctx, cancel := context.WithTimeout(ctx, pictureAsk)
+	defer cancel()
 	var nodes node.NodeList
-	var err error
+	var tree node.Tree
+	answered := false
 	for i := range sites {
-		if p.up.nodes[i].ended() {
+		if u.nodes[i].ended() {
 			continue
 		}
-		a := &adminClient{base: p.up.mesh.admin(i)}
-		if err = a.call(ctx, http.MethodGet, "/v1/nodes", nil, &nodes); err != nil {
+		a := &adminClient{base: u.mesh.admin(i)}
+		if a.call(ctx, http.MethodGet, "/v1/nodes", nil, &nodes) != nil {
 			continue
 		}
-		err = a.call(ctx, http.MethodGet, "/v1/rooms/"+demoRoom+"/tree", nil, &tree)
+		answered = a.call(ctx, http.MethodGet, "/v1/rooms/"+demoRoom+"/tree", nil, &tree) == nil
 		break
 	}
-	if err != nil {
-		fmt.Fprintf(&b, "%v\n", err)
-	}
-	writeNodes(&b, nodes)
-	b.WriteString("\n")
-	writeTree(&b, tree)
-	b.WriteString("\n")
-	b.WriteString(p.links())
-	return b.String()
-}
-
-// links says where to click and where to look.
-func (p *picture) links() string {
-	var b strings.Builder
-	s := p.seats
-	fmt.Fprintf(&b, "Ready after %.1f s.\n\n", p.took.Seconds())
-	fmt.Fprintf(&b, "Watch as a student (at %s):\n  %s\n", s.Nodes[1].ID, s.Student.Page)
-	if p.up.demo {
-		fmt.Fprintf(&b, "A teacher is playing a clip. To teach yourself, start without --demo.\n")
+	var lines []line
+	if !answered {
+		lines = append(lines, line{"No node answers.", redText})
 	} else {
-		fmt.Fprintf(&b, "Teach (at %s):\n  %s\n", s.Nodes[0].ID, s.Teacher.Page)
+		lines = append(nodeLines(nodes), line{})
+		var b strings.Builder
+		writeTree(&b, tree)
+		for i, text := range strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n") {
+			l := line{text, plainText}
+			if i == 0 && tree.Live {
+				l.colour = greenText
+			}
+			lines = append(lines, l)
+		}
 	}
-	b.WriteString("\nFor any WHIP or WHEP client:\n")
-	fmt.Fprintf(&b, "  %s\n    bearer token %s\n  %s\n    bearer token %s\n", s.Teacher.WHIP, s.Teacher.Token,
-		s.Student.WHEP, s.Student.Token)
-	b.WriteString("\nLogs:\n")
-	for _, n := range s.Nodes {
-		fmt.Fprintf(&b, "  %s\n", n.Log)
+	for _, c := range u.children.endedEarly() {
+		lines = append(lines, line{fmt.Sprintf("The process %s ended (%s); its log tells more.", c.name, c.how()), redText})
 	}
-	return b.String()
+	return lines
 }
 
-// writeNodes writes the nodes of a mesh as a table.
+// nodeLines is a table of nodes that fits a narrow terminal.
+func nodeLines(list node.NodeList) []line {
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "NODE\tREGION\tSTATE\tSTUDENTS\tRTT\tURL")
+	for _, n := range list.Nodes {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%s\n", n.ID, n.Region, n.State(), n.Sessions, rtt(n), n.URL)
+	}
+	_ = w.Flush() // a strings.Builder takes all
+	var lines []line
+	for i, text := range strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n") {
+		l := line{text, plainText}
+		switch {
+		case i == 0:
+			l.colour = boldText
+		case !list.Nodes[i-1].Alive:
+			l.colour = redText
+		}
+		lines = append(lines, l)
+	}
+	return lines
+}
+
+func rtt(n node.NodeInfo) string {
+	if n.RTT == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.1f ms", n.RTT)
+}
+
+// writeNodes writes the nodes of a mesh as a table, and what is wrong with them.
 func writeNodes(b *strings.Builder, list node.NodeList) {
 	w := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "NODE\tREGION\tSTATE\tROLES\tSTUDENTS\tRTT\tVERSION\tURL")
 	for _, n := range list.Nodes {
-		rtt := "-"
-		if n.RTT > 0 {
-			rtt = fmt.Sprintf("%.1f ms", n.RTT)
-		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d of %d\t%s\t%s\t%s\n", n.ID, n.Region, n.State(), strings.Join(n.Roles, " "),
-			n.Sessions, n.Seats, rtt, n.Version, n.URL)
+			n.Sessions, n.Seats, rtt(n), n.Version, n.URL)
 	}
 	_ = w.Flush() // a strings.Builder takes all
+	for _, n := range list.Nodes {
+		if n.Problem != "" {
+			fmt.Fprintf(b, "%s: %s\n", n.ID, n.Problem)
+		}
+	}
 }
 
 // writeTree writes how a room's tracks reach its students.
 func writeTree(b *strings.Builder, t node.Tree) {
+	students := count(t.Students, "student")
 	switch {
-	case t.Room == "":
-		return
 	case t.Home == "":
-		fmt.Fprintf(b, "Room %s waits for its first teacher; %d students.\n", t.Room, t.Students)
+		fmt.Fprintf(b, "Room %s waits for its first teacher; %s.\n", t.Room, students)
 	case !t.Live:
-		fmt.Fprintf(b, "Room %s waits for its teacher at %s (epoch %d); %d students.\n", t.Room, t.Home, t.Epoch, t.Students)
+		fmt.Fprintf(b, "Room %s waits for its teacher at %s (epoch %d); %s.\n", t.Room, t.Home, t.Epoch, students)
 	default:
-		fmt.Fprintf(b, "Room %s is live at %s (epoch %d); %d students.\n", t.Room, t.Home, t.Epoch, t.Students)
+		fmt.Fprintf(b, "Room %s is live at %s (epoch %d); %s.\n", t.Room, t.Home, t.Epoch, students)
 	}
 	children := map[string][]node.TreeNode{}
+	known := map[string]bool{"": true}
 	for _, n := range t.Nodes {
+		known[n.ID] = true
+	}
+	for _, n := range t.Nodes {
+		if !known[n.Parent] {
+			n.Parent = "" // the parent does not answer or has lost its tracks; its children are shown all the same
+		}
 		children[n.Parent] = append(children[n.Parent], n)
 	}
 	var branch func(parent, indent string)
 	branch = func(parent, indent string) {
 		for _, n := range children[parent] {
-			fmt.Fprintf(b, "%s%s  %d students, %s\n", indent, n.ID, n.Students, strings.Join(n.Carries(), ", "))
-			if n.ID != parent {
-				branch(n.ID, indent+"  ")
-			}
+			fmt.Fprintf(b, "%s%s  %s, %s\n", indent, n.ID, count(n.Students, "student"), strings.Join(n.Carries(), ", "))
+			branch(n.ID, indent+"  ")
 		}
 	}
 	branch("", "  ")
-	for _, problem := range t.Problems {
+	for _, problem := range slices.Sorted(slices.Values(t.Problems)) {
 		fmt.Fprintf(b, "  %s\n", problem)
 	}
+}
+
+// count is a number of things in words.
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }

@@ -33,7 +33,7 @@ func newPKI() *cobra.Command {
 		Short: "Make a cluster's authority, gossip key and token keys",
 		Long: "Make the secrets of a new cluster in DIR: ca.pem and ca.key (the authority; keep ca.key off the nodes),\n" +
 			"gossip.key and tokens.pem (the same on every node).",
-		Args: cobra.ExactArgs(1),
+		Args: named("DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := initPKI(args[0], cluster); err != nil {
 				return err
@@ -48,7 +48,7 @@ func newPKI() *cobra.Command {
 	issue := &cobra.Command{
 		Use:   "issue DIR NODE",
 		Short: "Make a node's key and certificate, NODE.key and NODE.pem",
-		Args:  cobra.ExactArgs(2),
+		Args:  named("DIR", "NODE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := issuePKI(args[0], args[1], life); err != nil {
 				return err
@@ -59,6 +59,7 @@ func newPKI() *cobra.Command {
 	}
 	issue.Flags().DurationVar(&life, "for", 365*24*time.Hour, "how long the certificate is valid")
 	cmd.AddCommand(initCmd, issue)
+	group(cmd)
 	return cmd
 }
 

@@ -18,7 +18,7 @@ func newPublish() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "publish URL --token T",
 		Short: "Be a teacher who plays a clip by WHIP",
-		Args:  cobra.ExactArgs(1),
+		Args:  named("URL"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg.URL = args[0]
 			cfg.Logger = newLogger(os.Stderr, node.Log{Level: "info"})

@@ -19,12 +19,18 @@ func newToken() *cobra.Command {
 		Short: "Sign an access token for a person or a class",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if life <= 0 || life > seatLife {
+				return fmt.Errorf("--for %v: a token is valid for at most %v, because it cannot be taken back", life, seatLife)
+			}
 			k, err := ticket.LoadKeys(cluster, keys)
 			if err != nil {
 				return err
 			}
 			if subject == "" {
 				subject = role + "-" + strings.ToLower(rand.Text()[:8])
+			}
+			if !ticket.Role(role).Valid() {
+				return fmt.Errorf("--role %q is no role; use teacher, assistant, student, observer, recorder or admin", role)
 			}
 			raw, err := k.SignToken(ticket.Token{
 				Subject: subject, Name: name, Room: room, Role: ticket.Role(role),

@@ -55,37 +55,6 @@ type up struct {
 	teacher  string
 }
 
-// ready is the line that --json prints.
-type ready struct {
-	Ready   bool        `json:"ready"`
-	Room    string      `json:"room"`
-	Data    string      `json:"data"`
-	Nodes   []readyNode `json:"nodes"`
-	Teacher teacherSeat `json:"teacher"`
-	Student studentSeat `json:"student"`
-}
-
-type readyNode struct {
-	ID     string `json:"id"`
-	Region string `json:"region"`
-	PID    int    `json:"pid"`
-	URL    string `json:"url"`
-	Admin  string `json:"admin"`
-	Log    string `json:"log"`
-}
-
-type teacherSeat struct {
-	WHIP  string `json:"whip"`
-	Token string `json:"token"`
-	Page  string `json:"page"`
-}
-
-type studentSeat struct {
-	WHEP  string `json:"whep"`
-	Token string `json:"token"`
-	Page  string `json:"page"`
-}
-
 func (u *up) run(ctx context.Context) (err error) {
 	began := time.Now()
 	if u.dir == "" {
@@ -115,6 +84,9 @@ func (u *up) run(ctx context.Context) (err error) {
 		return err
 	}
 	seats := u.ready()
+	if err := u.writeSeats(seats); err != nil {
+		return err
+	}
 	if u.json {
 		if err := json.NewEncoder(os.Stdout).Encode(seats); err != nil {
 			return fmt.Errorf("print the ready line: %w", err)
@@ -122,13 +94,16 @@ func (u *up) run(ctx context.Context) (err error) {
 		<-ctx.Done()
 		return nil
 	}
-	p := picture{up: u, seats: seats, took: time.Since(began)}
+	fixed := u.fixed(seats, time.Since(began))
 	if !term.IsTerminal(int(os.Stdout.Fd())) {
-		fmt.Print(p.links())
+		fmt.Print(fixed)
+		for _, l := range u.living(ctx) {
+			fmt.Println(l.text)
+		}
 		<-ctx.Done()
 		return nil
 	}
-	p.show(ctx)
+	(&picture{up: u, fixed: fixed, screen: os.Stdout}).show(ctx)
 	return nil
 }
 
@@ -159,13 +134,13 @@ func (u *up) start(ctx context.Context) error {
 		}
 		u.nodes = append(u.nodes, c)
 	}
-	for i := range sites {
-		if err := u.await(ctx, "to be ready", i, func() error { return u.isReady(ctx, i) }); err != nil {
+	for i, c := range u.nodes {
+		if err := u.await(ctx, c, "to be ready", func() error { return u.isReady(ctx, i) }); err != nil {
 			return err
 		}
 	}
 	first := &adminClient{base: u.mesh.admin(0)}
-	if err := u.await(ctx, "to open the room", 0, func() error {
+	if err := u.await(ctx, u.nodes[0], "to open the room", func() error {
 		var rooms node.RoomList
 		if err := first.call(ctx, http.MethodGet, "/v1/rooms", nil, &rooms); err != nil || rooms.Has(demoRoom) {
 			return err
@@ -174,9 +149,9 @@ func (u *up) start(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	for i := range sites {
+	for i, c := range u.nodes {
 		a := &adminClient{base: u.mesh.admin(i)}
-		if err := u.await(ctx, "to know the room", i, func() error {
+		if err := u.await(ctx, c, "to know the room", func() error {
 			return a.call(ctx, http.MethodGet, "/v1/rooms/"+demoRoom, nil, nil)
 		}); err != nil {
 			return err
@@ -185,63 +160,66 @@ func (u *up) start(ctx context.Context) error {
 	if !u.demo {
 		return nil
 	}
-	if _, err := u.children.start("teacher", "publish", u.mesh.url(0)+"/whip/"+demoRoom, "--token", clip); err != nil {
+	teacher, err := u.children.start("teacher", "publish", u.mesh.url(0)+"/whip/"+demoRoom, "--token", clip)
+	if err != nil {
 		return err
 	}
-	return u.await(ctx, "to have a teacher", 0, func() error {
+	return u.await(ctx, teacher, "to be live", func() error {
 		var room node.RoomInfo
 		if err := first.call(ctx, http.MethodGet, "/v1/rooms/"+demoRoom, nil, &room); err != nil {
 			return err
 		}
 		if !room.Live {
-			return errors.New("the teacher has not started; see " + u.children.logFile("teacher"))
+			return errors.New("nobody publishes in the room")
 		}
 		return nil
 	})
 }
 
-// await repeats f until it succeeds. The error is f's last, with where to look.
-func (u *up) await(ctx context.Context, what string, i int, f func() error) error {
+// await repeats f until it succeeds, as long as the process c that it depends on runs. The error is f's last, with where
+// to look.
+func (u *up) await(ctx context.Context, c *child, what string, f func() error) error {
+	log := u.children.logFile(c.name)
 	for {
 		err := f()
 		if err == nil {
 			return nil
 		}
-		if u.nodes[i].ended() {
-			return fmt.Errorf("node %s ended: %w; the end of %s:\n%s", sites[i].ID, u.nodes[i].err,
-				u.children.logFile(sites[i].ID), tail(u.children.logFile(sites[i].ID)))
+		if c.ended() {
+			return fmt.Errorf("the process %s ended (%s); the end of %s:\n%s", c.name, c.how(), log, tail(log))
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("waiting for node %s %s: %w (its log is %s)", sites[i].ID, what, err,
-				u.children.logFile(sites[i].ID))
+			return fmt.Errorf("waiting for %s %s: %w (its log is %s)", c.name, what, err, log)
 		case <-time.After(readyPoll):
 		}
 	}
 }
 
+// isReady asks a node whether it takes people, has found the others, and can have rooms opened.
 func (u *up) isReady(ctx context.Context, i int) error {
 	a := &adminClient{base: u.mesh.admin(i)}
-	return a.call(ctx, http.MethodGet, "/readyz", nil, nil)
-}
-
-func (u *up) ready() ready {
-	r := ready{Ready: true, Room: demoRoom, Data: u.dir}
-	for i, s := range sites {
-		r.Nodes = append(r.Nodes, readyNode{
-			ID: s.ID, Region: s.Region, PID: u.nodes[i].cmd.Process.Pid, URL: u.mesh.url(i), Admin: u.mesh.admin(i),
-			Log: u.children.logFile(s.ID),
-		})
+	if err := a.call(ctx, http.MethodGet, "/readyz", nil, nil); err != nil {
+		return err
 	}
-	// The student starts at a node that is not the home, so that what they see has crossed the mesh.
-	home, far := u.mesh.url(0), u.mesh.url(1)
-	r.Teacher = teacherSeat{
-		WHIP: home + "/whip/" + demoRoom, Token: u.teacher, Page: home + "/teach/" + demoRoom + "#token=" + u.teacher,
+	var list node.NodeList
+	if err := a.call(ctx, http.MethodGet, "/v1/nodes", nil, &list); err != nil {
+		return err
 	}
-	r.Student = studentSeat{
-		WHEP: far + "/whep/" + demoRoom, Token: u.student, Page: far + "/watch/" + demoRoom + "#token=" + u.student,
+	alive, led := 0, false
+	for _, n := range list.Nodes {
+		if n.Alive {
+			alive++
+		}
+		led = led || n.Leader
 	}
-	return r
+	switch {
+	case alive < len(sites):
+		return fmt.Errorf("it has found %d of %d nodes", alive, len(sites))
+	case !led:
+		return errors.New("the directory of rooms has no leader yet")
+	}
+	return nil
 }
 
 // tail is the end of a log, for an error that is printed.

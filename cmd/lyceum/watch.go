@@ -2,9 +2,12 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,13 +22,16 @@ func newWatch() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "watch URL --token T -n N --for D",
 		Short: "Be a class of students who watch by WHEP and measure",
-		Args:  cobra.ExactArgs(1),
+		Args:  named("URL"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg.URL = args[0]
 			if from != "" {
 				cfg.Header = http.Header{"X-Forwarded-For": {from}}
 			}
 			progress := progressLine(cmd.ErrOrStderr())
+			if asJSON {
+				progress = nil
+			}
 			began := time.Now()
 			if progress != nil {
 				cfg.OnProgress = func(r client.Report) {
@@ -41,10 +47,14 @@ func newWatch() *cobra.Command {
 				return err
 			}
 			if asJSON {
-				return json.NewEncoder(cmd.OutOrStdout()).Encode(r)
+				err = json.NewEncoder(cmd.OutOrStdout()).Encode(r)
+			} else {
+				writeReport(cmd.OutOrStdout(), r)
 			}
-			writeReport(cmd.OutOrStdout(), r)
-			return nil
+			if err == nil && r.Joined == 0 {
+				err = errors.New("no student got any media")
+			}
+			return err
 		},
 	}
 	f := cmd.Flags()
@@ -59,8 +69,8 @@ func newWatch() *cobra.Command {
 
 func writeReport(w io.Writer, r client.Report) {
 	fmt.Fprintf(w, "students        %d: %d joined, %d failed\n", r.Students, r.Joined, r.Failed)
-	for reason, n := range r.Failures {
-		fmt.Fprintf(w, "                %d: %s\n", n, reason)
+	for _, reason := range slices.Sorted(maps.Keys(r.Failures)) {
+		fmt.Fprintf(w, "                %d: %s\n", r.Failures[reason], reason)
 	}
 	fmt.Fprintf(w, "packets         %d, %d lost, %d twice\n", r.Packets, r.Lost, r.Duplicates)
 	fmt.Fprintf(w, "longest gap     %.0f ms\n", r.LongestGap)
@@ -68,7 +78,7 @@ func writeReport(w io.Writer, r client.Report) {
 	fmt.Fprintf(w, "first packet    p50 %.0f  p95 %.0f ms after the POST\n", r.FirstPacket.P50, r.FirstPacket.P95)
 	fmt.Fprintf(w, "first keyframe  p50 %.0f  p95 %.0f ms after the POST\n", r.FirstKeyframe.P50, r.FirstKeyframe.P95)
 	fmt.Fprintf(w, "reconnects      %d\n", r.Reconnects)
-	for node, n := range r.Nodes {
-		fmt.Fprintf(w, "at %-12s %d\n", node, n)
+	for _, node := range slices.Sorted(maps.Keys(r.Nodes)) {
+		fmt.Fprintf(w, "at %-12s %d\n", node, r.Nodes[node])
 	}
 }

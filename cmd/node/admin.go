@@ -57,14 +57,19 @@ func (n *Node) adminHandler() http.Handler {
 	mux.HandleFunc("GET /v1/rooms/{room}", answerJSON(func(r *http.Request) (any, error) { return n.roomInfo(r.Context(), r.PathValue("room")) }))
 	mux.HandleFunc("DELETE /v1/rooms/{room}", answerJSON(n.closeRoom))
 	mux.HandleFunc("GET /v1/rooms/{room}/tree", answerJSON(func(r *http.Request) (any, error) { return n.tree(r.Context(), r.PathValue("room")) }))
-	return mux
+	// The listener asks for no password, and a page that an operator looks at can reach it through their browser.
+	guard := http.NewCrossOriginProtection()
+	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		wish.WriteError(w, &wish.Error{Status: http.StatusForbidden, Detail: "a page of another origin may not change anything here"})
+	}))
+	return guard.Handler(mux)
 }
 
 // adminError gives the errors of the directory their status.
 func adminError(err error) error {
 	status := map[error]int{
 		directory.ErrUnknownRoom: http.StatusNotFound, directory.ErrExists: http.StatusConflict,
-		ticket.ErrRoomName: http.StatusBadRequest,
+		directory.ErrFull: http.StatusInsufficientStorage, ticket.ErrRoomName: http.StatusBadRequest,
 	}
 	for is, code := range status {
 		if errors.Is(err, is) {
@@ -77,10 +82,11 @@ func adminError(err error) error {
 	return &wish.Error{Status: http.StatusServiceUnavailable, Detail: err.Error(), RetryAfter: 2 * time.Second}
 }
 
-// ready says whether this node can do its work: it knows the rooms, or it has a directory to ask.
+// ready says whether this node can do its work: it knows rooms, or it has a directory to ask. A directory that loses its
+// leader later does not keep people out of the rooms that are known.
 func (n *Node) ready() (any, error) {
 	st := n.rooms.Status()
-	if !st.Ready {
+	if !st.Ready && st.Rooms == 0 {
 		return nil, errors.New("the directory of rooms has no leader yet")
 	}
 	return map[string]bool{"ready": true}, nil
@@ -146,7 +152,7 @@ func (n *Node) openRoom(r *http.Request) (any, error) {
 	defer cancel()
 	room, err := n.rooms.Open(ctx, directory.Room{Name: in.Name, Title: in.Title})
 	if err != nil {
-		return nil, fmt.Errorf("open room %s: %w", in.Name, err)
+		return nil, err // it says what was to be done
 	}
 	return roomInfo(room), nil
 }
@@ -156,7 +162,7 @@ func (n *Node) closeRoom(r *http.Request) (any, error) {
 	defer cancel()
 	name := r.PathValue("room")
 	if err := n.rooms.Close(ctx, name); err != nil {
-		return nil, fmt.Errorf("close room %s: %w", name, err)
+		return nil, err // it says what was to be done
 	}
 	return map[string]string{"closed": name}, nil
 }
@@ -217,7 +223,7 @@ func (n *Node) askTree(ctx context.Context, room directory.Room) Tree {
 		if a.Node == room.Home {
 			t.Live = a.Live()
 		} else {
-			node.Parent = room.Home
+			node.Parent = a.Parent
 		}
 		t.Nodes = append(t.Nodes, node)
 	}
@@ -237,7 +243,25 @@ func (n *Node) localRoom(name string) LocalRoom {
 			r.Students = s.Students
 		}
 	}
+	r.Parent = parent(n.links.Status(), name)
 	return r
+}
+
+// parent is the node from which most of a room's tracks come. They come from two nodes only while the way changes.
+func parent(links []link.LinkStatus, room string) (node string) {
+	most := 0
+	for _, l := range links {
+		tracks := 0
+		for _, s := range l.Subscriptions {
+			if l.Direction == "up" && s.Room == room {
+				tracks++
+			}
+		}
+		if tracks > most {
+			node, most = l.Peer, tracks
+		}
+	}
+	return node
 }
 
 // peerHandler answers other nodes.

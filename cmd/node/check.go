@@ -1,11 +1,14 @@
 package node
 
 import (
-	"crypto/tls"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // soon is when an expiry is worth a word.
@@ -23,7 +26,7 @@ type Finding struct {
 
 func (f Finding) String() string {
 	if f.Err != nil {
-		return fmt.Sprintf("%s: %v", f.Key, f.Err)
+		return fmt.Sprintf("%s: %s", f.Key, strings.TrimPrefix(f.Err.Error(), f.Key+": "))
 	}
 	return fmt.Sprintf("%s: %s", f.Key, f.Text)
 }
@@ -34,9 +37,9 @@ func Check(cfg Config) []Finding {
 	var all []Finding
 	add := func(key, text string, err error) { all = append(all, Finding{key, text, err}) }
 
-	n := &Node{cfg: cfg}
-	if err := n.openSecrets(); err != nil {
-		add("pki, tokens", "", err)
+	n := &Node{cfg: cfg, deps: Deps{Registry: prometheus.NewRegistry()}, log: slog.New(slog.DiscardHandler)}
+	if err := n.openIdentity(); err != nil {
+		add("pki", "", err)
 	} else {
 		left := time.Until(n.identity.Expires())
 		text := fmt.Sprintf("node %s of cluster %s, valid until %s", n.identity.Node(), n.identity.Cluster(),
@@ -45,19 +48,18 @@ func Check(cfg Config) []Finding {
 			text += "; issue a new certificate soon"
 		}
 		add("pki", text, nil)
-		add("tokens.keys", "signing key found, not shown", nil)
 	}
+	add("tokens.keys", "signing key found, not shown", n.openTokens())
 	if _, err := readGossipKey(cfg.Gossip.Key); err != nil {
 		add("gossip.key", "", err)
 	} else {
 		add("gossip.key", "32 bytes, not shown", nil)
 	}
 	if cfg.HTTP.Certificate != "" {
-		_, err := tls.LoadX509KeyPair(cfg.HTTP.Certificate, cfg.HTTP.Key)
-		add("http.certificate", "certificate and key belong together", err)
+		add("http.certificate", "certificate and key belong together", n.openTLS())
 	}
 	if err := n.openGeo(); err != nil {
-		add("geo.database", "", err)
+		add("geo", "", err)
 	} else {
 		add("geo.database", n.locator.Database().String(), nil)
 		_ = n.locator.Close() // it was only read

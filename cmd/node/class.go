@@ -18,6 +18,9 @@ import (
 // handOver is how long a teacher or a student may take to follow a redirect.
 const handOver = 30 * time.Second
 
+// lookAgain is how often sessions are compared with rooms that have not changed.
+const lookAgain = 5 * time.Second
+
 // newWHIP joins WHIP to the directory: a teacher publishes at the room's home, and a room without one gets it here.
 func (n *Node) newWHIP() (*wish.Handler, error) {
 	return whip.New(whip.Config{
@@ -54,7 +57,8 @@ func (n *Node) authorize(a ticket.Action) func(*http.Request, string, string) (t
 		if err != nil {
 			return g, err
 		}
-		return g, n.known(room)
+		_, err = n.room(room)
+		return g, err
 	}
 }
 
@@ -64,16 +68,25 @@ func (n *Node) redeem(a ticket.Action) func(room, raw string) (ticket.Grant, err
 		if err != nil {
 			return g, err
 		}
-		return g, n.known(room)
+		_, err = n.room(room)
+		return g, err
 	}
 }
 
-// known refuses a room that is not open.
-func (n *Node) known(room string) error {
-	if _, ok := n.rooms.Room(room); !ok {
-		return &wish.Error{Status: http.StatusNotFound, Detail: "room " + room + " is not open; ask whoever runs the class to open it"}
+// room finds a room that is open. A node that cannot know, because it has just begun and hears of no leader, asks for
+// patience: a client takes "not found" as final.
+func (n *Node) room(name string) (directory.Room, error) {
+	r, ok := n.rooms.Room(name)
+	switch {
+	case ok:
+		return r, nil
+	case n.rooms.Leader() == "":
+		return r, &wish.Error{
+			Status: http.StatusServiceUnavailable, RetryAfter: 2 * time.Second,
+			Detail: "this node does not know room " + name + ", and the directory of rooms does not answer; try again",
+		}
 	}
-	return nil
+	return r, &wish.Error{Status: http.StatusNotFound, Detail: "room " + name + " is not open; ask whoever runs the class to open it"}
 }
 
 // redirectTeacher sends a teacher on when the room's home is, or should be, another node.
@@ -90,22 +103,23 @@ func (n *Node) redirectTeacher(_ *http.Request, room string, g ticket.Grant) (st
 }
 
 // claim makes this node the room's home unless it is. When another node is faster the teacher is asked to try again, and
-// is then sent there.
+// is then sent there; so is one whose ticket is from a node that had not heard of the room's new home.
 func (n *Node) claim(ctx context.Context, room string) error {
-	r, ok := n.rooms.Room(room)
-	if !ok {
-		return n.known(room)
+	r, err := n.room(room)
+	if err != nil || r.Home == n.cfg.Node {
+		return err
 	}
-	if r.Home == n.cfg.Node {
-		return nil
+	moved := &wish.Error{
+		Status: http.StatusServiceUnavailable, RetryAfter: time.Second,
+		Detail: "another node became the home of room " + room + " just now; try again",
 	}
-	r, err := n.rooms.Claim(ctx, room, n.cfg.Node, r.Epoch)
+	if home, err := routing.Home(r, n.cfg.Node, n.gossip.Members()); err == nil && home.ID != n.cfg.Node {
+		return moved
+	}
+	r, err = n.rooms.Claim(ctx, room, n.cfg.Node, r.Epoch)
 	switch {
 	case errors.Is(err, directory.ErrStale):
-		return &wish.Error{
-			Status: http.StatusServiceUnavailable, RetryAfter: time.Second,
-			Detail: "another node became the home of room " + room + " just now; try again",
-		}
+		return moved
 	case err != nil:
 		n.log.Warn("room not claimed", "room", room, "err", err)
 		return &wish.Error{
@@ -141,8 +155,11 @@ func (n *Node) sendOn(base, node string, g ticket.Grant) (string, error) {
 	return base + "/ticket/" + raw, nil
 }
 
-// followRooms ends what this node does for rooms that are closed or have another home now.
+// followRooms ends what this node does for rooms that are closed or have another home now. It looks again after a while,
+// because a session may come into being just after its room has changed.
 func (n *Node) followRooms(ctx context.Context) error {
+	again := time.NewTicker(lookAgain)
+	defer again.Stop()
 	for {
 		changed := n.rooms.Changed()
 		for _, room := range n.origin.Rooms() {
@@ -164,6 +181,7 @@ func (n *Node) followRooms(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-changed:
+		case <-again.C:
 		}
 	}
 }

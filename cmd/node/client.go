@@ -23,11 +23,20 @@ func clientAddr(r *http.Request, proxies []netip.Prefix) netip.Addr {
 		if !trusted(client) {
 			break
 		}
-		a, err := netip.ParseAddr(strings.TrimSpace(hop))
-		if err != nil {
+		a, ok := forwarded(strings.TrimSpace(hop))
+		if !ok {
 			break
 		}
 		client = a.Unmap().WithZone("")
 	}
 	return client
+}
+
+// forwarded reads one hop. Some proxies add the port.
+func forwarded(hop string) (netip.Addr, bool) {
+	if a, err := netip.ParseAddr(hop); err == nil {
+		return a, true
+	}
+	a, err := netip.ParseAddrPort(hop)
+	return a.Addr(), err == nil
 }

@@ -208,7 +208,9 @@ func (c Config) Validate() error {
 		errs = append(errs, fmt.Errorf("%s: %s", key, fmt.Sprintf(format, args...)))
 	}
 	name := func(key, v string) {
-		if !nodeName.MatchString(v) {
+		if v == "" {
+			bad(key, "is missing; use 1 to 63 lower-case letters, digits and hyphens")
+		} else if !nodeName.MatchString(v) {
 			bad(key, "%q is not a name; use 1 to 63 lower-case letters, digits and hyphens", v)
 		}
 	}
@@ -261,7 +263,7 @@ func (c Config) Validate() error {
 		bad("mesh.stripes", "%d is not between 2 and 16", c.Mesh.Stripes)
 	}
 	c.HTTP.validate(bad, hostPort)
-	if n := len(c.Directory.Voters); n%2 == 0 || n > 5 {
+	if n := len(c.Directory.Voters); c.Node != "" && (n%2 == 0 || n > 5) {
 		bad("directory.voters", "there are %d; use 1, 3 or 5 nodes", n)
 	}
 	for _, v := range c.Directory.Voters {

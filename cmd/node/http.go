@@ -17,22 +17,23 @@ import (
 	"lyceum/routing/wish"
 )
 
-// Limits of the HTTP servers. A body has its own bound and time where it is read.
+// Limits of the HTTP servers. A body has its own bound where it is read. The times to read and to write are for a phone
+// on a bad line that sends an offer or fetches a page, and end what is slower on purpose.
 const (
 	headerTime = 5 * time.Second
+	readTime   = 15 * time.Second
+	writeTime  = time.Minute
 	idleTime   = 2 * time.Minute
 	maxHeader  = 16 << 10
 	stopTime   = 2 * time.Second
 )
 
 // openHTTP makes the two handlers: what people may call, and what operators may.
-func (n *Node) openHTTP() error {
-	whipHandler, err := n.newWHIP()
-	if err != nil {
+func (n *Node) openHTTP() (err error) {
+	if n.whip, err = n.newWHIP(); err != nil {
 		return fmt.Errorf("whip: %w", err)
 	}
-	whepHandler, err := n.newWHEP()
-	if err != nil {
+	if n.whep, err = n.newWHEP(); err != nil {
 		return fmt.Errorf("whep: %w", err)
 	}
 	pages, err := page.New(page.Config{FrameAncestors: n.cfg.HTTP.Frames})
@@ -41,10 +42,10 @@ func (n *Node) openHTTP() error {
 	}
 	n.peers = newPeers(n.endpoint.Streams(peerALPN), n.peerHandler())
 	public := http.NewServeMux()
-	public.Handle("/whip/", whipHandler)
-	public.Handle("/whep/", whepHandler)
+	public.Handle("/whip/", n.whip)
+	public.Handle("/whep/", n.whep)
 	public.Handle("/v1/", api.New(api.Config{
-		Node: n.cfg.Node, Keys: n.keys, Room: n.rooms.Room, Members: n.gossip.Members, Locate: n.locator.Locate,
+		Node: n.cfg.Node, Keys: n.keys, Room: n.room, Members: n.gossip.Members, Locate: n.locator.Locate,
 		Client: n.client, Assigner: &n.assigner, Origins: n.cfg.HTTP.Origins, Look: n.look,
 	}))
 	public.Handle("/", pages)
@@ -55,18 +56,12 @@ func (n *Node) openHTTP() error {
 
 func (n *Node) client(r *http.Request) netip.Addr { return clientAddr(r, n.proxies) }
 
-// serve serves a handler until ctx is done, over TLS if there is a certificate.
-func (n *Node) serve(ctx context.Context, l net.Listener, h http.Handler, cfg HTTP) error {
+// serve serves a handler until ctx is done, over TLS if that is set up.
+func (n *Node) serve(ctx context.Context, l net.Listener, h http.Handler, secure *tls.Config) error {
 	srv := &http.Server{
-		Handler: h, ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader,
+		Handler: h, TLSConfig: secure, ReadHeaderTimeout: headerTime, ReadTimeout: readTime, WriteTimeout: writeTime,
+		IdleTimeout: idleTime, MaxHeaderBytes: maxHeader,
 		ErrorLog: slog.NewLogLogger(n.log.Handler(), slog.LevelDebug),
-	}
-	if cfg.Certificate != "" {
-		cert, err := tls.LoadX509KeyPair(cfg.Certificate, cfg.Key)
-		if err != nil {
-			return fmt.Errorf("http.certificate: %w", err)
-		}
-		srv.TLSConfig = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
 	}
 	stopped := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
@@ -78,7 +73,7 @@ func (n *Node) serve(ctx context.Context, l net.Listener, h http.Handler, cfg HT
 		}
 	})
 	var err error
-	if cfg.Certificate != "" {
+	if secure != nil {
 		err = srv.ServeTLS(l, "", "")
 	} else {
 		err = srv.Serve(l)

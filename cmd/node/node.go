@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -31,6 +32,7 @@ import (
 	"lyceum/routing"
 	"lyceum/routing/directory"
 	"lyceum/routing/ticket"
+	"lyceum/routing/wish"
 )
 
 // Deps are what a node is given besides its configuration.
@@ -52,6 +54,7 @@ type Node struct {
 	sockets  *Sockets
 	boot     time.Time
 	closeMux func() error
+	tls      *tls.Config // of the public listener; nil without a certificate
 	identity *pki.Identity
 	keys     *ticket.Keys
 	desk     *ticket.Desk
@@ -68,6 +71,8 @@ type Node struct {
 	edge     *edge.Edge
 	peers    *peers
 	counts   counts
+	whip     *wish.Handler
+	whep     *wish.Handler
 	public   http.Handler
 	admin    http.Handler
 }
@@ -75,9 +80,10 @@ type Node struct {
 // New assembles a node from a valid configuration and open sockets. It takes the sockets over: Run closes them, and New
 // does if it fails.
 func New(cfg Config, sockets *Sockets, deps Deps) (_ *Node, err error) {
+	n := &Node{cfg: cfg, sockets: sockets, boot: time.Now()}
 	defer func() {
 		if err != nil {
-			sockets.Close()
+			n.abandon()
 		}
 	}()
 	if deps.Logger == nil {
@@ -86,10 +92,10 @@ func New(cfg Config, sockets *Sockets, deps Deps) (_ *Node, err error) {
 	if deps.Registry == nil {
 		deps.Registry = prometheus.NewRegistry()
 	}
-	n := &Node{cfg: cfg, deps: deps, log: deps.Logger, sockets: sockets, boot: time.Now()}
+	n.deps, n.log = deps, deps.Logger
 	// Each part is given those before it. Gossip tells the others of this node from its beginning, so it comes late.
 	for _, step := range []func() error{
-		n.openSecrets, n.openGeo, n.openLinks, n.openDirectory, n.openMedia, n.openGossip, n.openHTTP,
+		n.openIdentity, n.openTokens, n.openTLS, n.openGeo, n.openLinks, n.openDirectory, n.openMedia, n.openGossip, n.openHTTP,
 	} {
 		if err := step(); err != nil {
 			return nil, err
@@ -98,8 +104,22 @@ func New(cfg Config, sockets *Sockets, deps Deps) (_ *Node, err error) {
 	return n, nil
 }
 
-// openSecrets reads who this node is and what tokens it believes.
-func (n *Node) openSecrets() (err error) {
+// abandon gives back what a New that fails has opened.
+func (n *Node) abandon() {
+	if n.gossip != nil {
+		_ = n.gossip.Close()
+	}
+	if n.closeMux != nil {
+		_ = n.closeMux()
+	}
+	if n.locator != nil {
+		_ = n.locator.Close()
+	}
+	n.sockets.Close()
+}
+
+// openIdentity reads who this node is.
+func (n *Node) openIdentity() (err error) {
 	c := n.cfg.PKI
 	if n.identity, err = pki.LoadIdentity(c.Authority, c.Certificate, c.Key); err != nil {
 		return fmt.Errorf("pki: %w", err)
@@ -111,6 +131,11 @@ func (n *Node) openSecrets() (err error) {
 	if n.identity.Node() != n.cfg.Node {
 		return fmt.Errorf("pki: certificate %s is of node %s, and this node is %s", c.Certificate, n.identity.Node(), n.cfg.Node)
 	}
+	return nil
+}
+
+// openTokens reads what tokens this node believes, and whom it believes about where a request is from.
+func (n *Node) openTokens() (err error) {
 	if n.keys, err = ticket.LoadKeys(n.cfg.Cluster, n.cfg.Tokens.Keys); err != nil {
 		return fmt.Errorf("tokens.keys: %w", err)
 	}
@@ -121,6 +146,19 @@ func (n *Node) openSecrets() (err error) {
 	for _, p := range n.cfg.HTTP.Proxies {
 		n.proxies = append(n.proxies, netip.MustParsePrefix(p).Masked()) // Validate has parsed it
 	}
+	return nil
+}
+
+// openTLS reads the certificate of the public listener.
+func (n *Node) openTLS() error {
+	if n.cfg.HTTP.Certificate == "" {
+		return nil
+	}
+	cert, err := tls.LoadX509KeyPair(n.cfg.HTTP.Certificate, n.cfg.HTTP.Key)
+	if err != nil {
+		return fmt.Errorf("http.certificate: %w", err)
+	}
+	n.tls = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
 	return nil
 }
 
@@ -231,7 +269,8 @@ func (n *Node) openMedia() error {
 	return nil
 }
 
-// Run serves until ctx is done, then ends all sessions and what New opened.
+// Run serves until ctx is done, then ends all sessions and what New opened. When one part fails or ends by itself, the
+// others end too.
 func (n *Node) Run(ctx context.Context) error {
 	defer n.sockets.Close()
 	defer n.closeMux()
@@ -241,19 +280,26 @@ func (n *Node) Run(ctx context.Context) error {
 		"gossip": n.gossip.Run, "mesh": n.endpoint.Run, "directory": n.rooms.Run, "relay": n.hub.Run,
 		"links":  func(ctx context.Context) error { return n.links.Run(ctx, n.hub) },
 		"origin": n.origin.Run, "edge": n.edge.Run, "peers": n.peers.Run,
-		"rooms": n.followRooms,
-		"http":  func(ctx context.Context) error { return n.serve(ctx, n.sockets.HTTP, n.public, n.cfg.HTTP) },
-		"admin": func(ctx context.Context) error { return n.serve(ctx, n.sockets.Admin, n.admin, HTTP{}) },
+		"routing": func(ctx context.Context) error { return n.table.Run(ctx, n.gossip) },
+		"rooms":   n.followRooms,
+		"http":    func(ctx context.Context) error { return n.serve(ctx, n.sockets.HTTP, n.public, n.tls) },
+		"admin":   func(ctx context.Context) error { return n.serve(ctx, n.sockets.Admin, n.admin, nil) },
 	} {
 		g.Go(func() error {
-			if err := run(ctx); err != nil && !errors.Is(err, context.Canceled) {
-				return fmt.Errorf("%s: %w", name, err)
+			err := run(ctx)
+			switch {
+			case ctx.Err() != nil && (err == nil || errors.Is(err, context.Canceled)):
+				return nil
+			case err == nil:
+				return fmt.Errorf("%s ended by itself", name)
 			}
-			return nil
+			return fmt.Errorf("%s: %w", name, err)
 		})
 	}
 	n.log.Info("node is up", "node", n.cfg.Node, "region", n.cfg.Region, "url", n.cfg.HTTP.URL, "admin", n.cfg.Admin.Listen)
 	err := g.Wait()
+	n.whip.Close()
+	n.whep.Close()
 	n.log.Info("node has ended", "node", n.cfg.Node)
 	return err
 }

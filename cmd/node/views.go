@@ -78,8 +78,9 @@ type NodeList struct {
 
 // LocalRoom is what one node knows of a room by itself.
 type LocalRoom struct {
-	Node     string              `json:"node"`
-	Home     bool                `json:"home"`
+	Node string `json:"node"`
+	// Parent is the node it gets the tracks from, as its links have it; "" for none.
+	Parent   string              `json:"parent,omitempty"`
 	Students int                 `json:"students"`
 	Tracks   []relay.TrackStatus `json:"tracks"`
 }
@@ -104,7 +105,7 @@ type Tree struct {
 // TreeNode is one node that carries a room.
 type TreeNode struct {
 	ID string `json:"id"`
-	// Parent is the node it gets the tracks from; it is empty at the home.
+	// Parent is the node it gets the tracks from; it is empty at the home, and elsewhere while there is none.
 	Parent   string              `json:"parent,omitempty"`
 	Students int                 `json:"students"`
 	Tracks   []relay.TrackStatus `json:"tracks"`

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"time"
 
 	"lyceum/edge"
@@ -68,6 +69,13 @@ func (s *session) Restart(ctx context.Context, f wish.Fragment) (wish.Fragment, 
 	}
 	s.offer = offer
 	return wish.FragmentOf(answer)
+}
+
+// Describe tells how far the home of the room is, once that is known.
+func (s *session) Describe(h http.Header) {
+	if hops, ok := s.s.Hops(); ok {
+		h.Set(wish.HeaderHops, strconv.Itoa(hops))
+	}
 }
 
 // Close ends the subscriber by its own wish.

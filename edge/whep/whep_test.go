@@ -219,6 +219,25 @@ func TestStudentWatchesOverHTTP(t *testing.T) {
 	until(t, "the end", func() bool { return n.edge.Sessions() == 0 })
 }
 
+func TestDistanceIsToldOnceItIsKnown(t *testing.T) {
+	n := newNode(t, 0)
+	resp, text := n.post(offerOf(t, newPlayer(t), nil))
+	if resp.StatusCode != 201 || resp.Header.Get(wish.HeaderHops) != "" {
+		t.Fatalf("before a teacher: %s %v %s", resp.Status, resp.Header, text)
+	}
+	track, release := n.hub.Acquire(media.TrackID{Room: "algebra", Name: media.Microphone})
+	defer release()
+	track.SetHops(2)
+	track.Start(media.TrackInfo{Kind: media.Audio, Codec: media.Codec{MimeType: "audio/opus", ClockRate: 48000, Channels: 2}, Source: 1, Layers: make([]media.LayerInfo, 1)})
+	later, _ := n.do("HEAD", resp.Header.Get("Location"), "", nil)
+	warm, _ := n.post(offerOf(t, newPlayer(t), nil))
+	for _, resp := range []*http.Response{later, warm} {
+		if resp.Header.Get(wish.HeaderHops) != "2" || !strings.Contains(resp.Header.Get("Access-Control-Expose-Headers"), wish.HeaderHops) {
+			t.Errorf("%s: %v", resp.Status, resp.Header)
+		}
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	n := newNode(t, 1)
 	offer := offerOf(t, newPlayer(t), nil)

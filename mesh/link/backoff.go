@@ -15,7 +15,7 @@ type backoff struct{ next time.Duration }
 
 const (
 	firstBackoff = 50 * time.Millisecond
-	lastBackoff  = 5 * time.Second
+	lastBackoff  = 2 * time.Second
 )
 
 func newBackoff() *backoff { return &backoff{next: firstBackoff} }

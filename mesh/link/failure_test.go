@@ -253,3 +253,101 @@ func TestSourceChangeLosesNothingThatComesEarly(t *testing.T) {
 		}
 	})
 }
+
+func TestTrackComesBackWhenAFarWayHeals(t *testing.T) {
+	inWorld(t, near, 0, func(t *testing.T, w *world) {
+		home, mid, edge := w.node("h", ""), w.node("m", "h"), w.node("e", "m")
+		_ = mid
+		p := home.publish(camera, 1)
+		v := edge.watch(camera, 0)
+		time.Sleep(2 * time.Second)
+		w.net.sever(host("h"), true)
+		time.Sleep(15 * time.Second)
+		if v.track.State().Live {
+			t.Fatal("still live though the home has been away for long")
+		}
+		w.net.sever(host("h"), false)
+		time.Sleep(10 * time.Second)
+		if !v.track.State().Live {
+			t.Fatal("not live though the home is back and the teacher was there all the time")
+		}
+		from := p.number[0]
+		p.play(time.Second, 2)
+		time.Sleep(time.Second)
+		if n := v.missing(t, 0, from, p.number[0]); n != 0 {
+			t.Errorf("%d packets are missing", n)
+		}
+	})
+}
+
+func TestHealedPartitionContinuesByNumber(t *testing.T) {
+	inWorld(t, 50*time.Millisecond, 0, func(t *testing.T, w *world) {
+		home, edge := w.node("h", ""), w.node("e", "h")
+		p := home.publish(camera, 1)
+		v := edge.watch(camera, 0)
+		time.Sleep(2 * time.Second)
+		from := p.number[0]
+		done := make(chan struct{})
+		go func() {
+			p.play(20*time.Second, 4)
+			close(done)
+		}()
+		time.Sleep(5 * time.Second)
+		w.net.sever(host("e"), true)
+		time.Sleep(4 * time.Second)
+		w.net.sever(host("e"), false)
+		<-done
+		time.Sleep(3 * time.Second)
+		if n := v.missing(t, 0, from, p.number[0]); n != 0 {
+			t.Errorf("%d of %d packets are missing", n, p.number[0]-from)
+		}
+		if n := p.asked.Load(); n != 0 {
+			t.Errorf("the teacher was asked for %d keyframes", n)
+		}
+	})
+}
+
+func TestNewHomeIsAskedWhileTheDeadOneIsDialled(t *testing.T) {
+	inWorld(t, near, 0, func(t *testing.T, w *world) {
+		w.node("d", "")
+		w.net.sever(host("d"), true)
+		home, edge := w.node("h", ""), w.node("e", "d")
+		home.publish(camera, 1)
+		v := edge.watch(camera, 0)
+		time.Sleep(500 * time.Millisecond)
+		edge.router.set(Hop{Node: "h", Epoch: epoch}, epoch)
+		time.Sleep(500 * time.Millisecond)
+		if !v.track.State().Live {
+			t.Error("not live half a second after the home has moved")
+		}
+	})
+}
+
+func TestEdgeFollowsANewHomeWhoseClockIsBehind(t *testing.T) {
+	inWorld(t, near, 0, func(t *testing.T, w *world) {
+		old, home, edge := w.node("h", ""), w.node("n", ""), w.node("e", "h")
+		p := old.publish(camera, 1)
+		v := edge.watch(camera, 0)
+		p.write(4, 1150, true)
+		time.Sleep(time.Second)
+		home.router.set(Hop{Self: true, Epoch: epoch + 1}, epoch+1)
+		q := home.publish(camera, 1)
+		q.track.Start(videoInfo(2, 1))
+		first := p.number[0] - 1<<30
+		for i := range uint64(20) {
+			pk := media.Packet{Source: 2, Number: first + i, Frame: first + i, Payload: payload(first+i, 500), Flags: media.First | media.Last}
+			if i == 0 {
+				pk.Flags |= media.Key
+			}
+			q.track.Write(&pk)
+		}
+		edge.router.set(Hop{Node: "n", Epoch: epoch + 1}, epoch+1)
+		time.Sleep(time.Second)
+		if n := v.missing(t, 0, first, first+20); n != 0 {
+			t.Errorf("%d of 20 packets of the new home are missing", n)
+		}
+		if k, ok := v.track.Keyframe(0); !ok || k != first {
+			t.Errorf("keyframe %d %v, want %d", k, ok, first)
+		}
+	})
+}

@@ -16,6 +16,9 @@ import (
 // ErrRefused is the error of a subscription that the parent refused.
 var ErrRefused = errors.New("the parent refused the subscription")
 
+// errChanged means that a node may no longer be the one to subscribe at.
+var errChanged = errors.New("the way has changed")
+
 // errLoop means that the parent waits for this node in turn.
 var errLoop = errors.New("the parent gets the track from here")
 
@@ -38,7 +41,7 @@ type feed struct {
 	room  string
 
 	// Owned by run.
-	source    uint32      // the source that came from a parent last; 0 for none
+	source    uint32      // the source that a parent started last; 0 for none
 	orphan    *time.Timer // runs while the way home is not known
 	wait      *backoff
 	redirects []string // to be asked instead of the router's answer
@@ -77,7 +80,7 @@ func (f *feed) run(ctx context.Context) {
 				node, f.redirects = f.redirects[0], f.redirects[1:]
 			}
 			began := time.Now()
-			err := f.follow(ctx, hop, node)
+			err := f.follow(ctx, hop, node, changed)
 			f.lost()
 			if err == nil {
 				continue // the way has changed, or ctx is done
@@ -122,11 +125,7 @@ func (f *feed) home() {
 }
 
 // stop ends what a parent has started, and nothing else.
-func (f *feed) stop() {
-	if s := f.track.State(); f.source != 0 && s.Info.Source == f.source {
-		f.track.Stop()
-	}
-}
+func (f *feed) stop() { f.track.End(f.source) }
 
 // lost notes that the way home is not known.
 func (f *feed) lost() {
@@ -137,18 +136,18 @@ func (f *feed) lost() {
 }
 
 // follow subscribes at a node, the router's hop or one that the hop has named, and stays until the hop changes, which is
-// no error.
-func (f *feed) follow(ctx context.Context, hop Hop, node string) error {
-	up, err := f.links.acquire(ctx, node)
+// no error. While the node is dialled, which takes long when it is dead, it goes by changed.
+func (f *feed) follow(ctx context.Context, hop Hop, node string, changed <-chan struct{}) error {
+	up, err := f.links.acquire(ctx, node, changed)
 	if err != nil {
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || errors.Is(err, errChanged) {
 			return nil
 		}
 		return err
 	}
 	demand := f.track.TakeDemand()
-	in := up.subscribe(f.track, hop.Epoch, demand.Layers)
-	defer up.unsubscribe(in)
+	in := up.subscribe(f.track, hop.Epoch, demand.Layers, f.source)
+	defer func() { f.source = up.unsubscribe(in) }()
 	f.ask(in, demand)
 	answer := time.NewTimer(answerLimit)
 	defer answer.Stop()
@@ -179,7 +178,7 @@ func (f *feed) follow(ctx context.Context, hop Hop, node string) error {
 		case <-f.track.Demands():
 			f.ask(in, f.track.TakeDemand())
 		case <-f.orphan.C:
-			f.stop()
+			in.orphan()
 		}
 	}
 }
@@ -190,9 +189,6 @@ func (f *feed) heed(s wire.TrackState) error {
 		return errLoop
 	}
 	f.hops = 0
-	if s.Live {
-		f.source = s.Info.Source
-	}
 	if s.Known {
 		f.orphan.Stop()
 	} else if w, _ := f.links.ways.look(f.track); w.known {
@@ -220,7 +216,7 @@ func (f *feed) ask(in *intake, d relay.Demand) {
 		in.up.send(&wire.Update{Sub: in.id, Layers: d.Layers})
 	}
 	for l := range d.Keyframes.All() {
-		known, _ := f.track.Head(l)
+		known, _ := f.track.Keyframe(l)
 		in.up.send(&wire.Keyframe{Sub: in.id, Layer: l, Known: known})
 	}
 }

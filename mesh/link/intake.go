@@ -33,8 +33,8 @@ type intake struct {
 	state   wire.TrackState // the parent's last word
 	decided bool            // there was one
 	refused *wire.Refused
-	started uint32 // the source that the track was last started with
-	live    bool   // it was started and not stopped since
+	started uint32 // the source that the track was last started with, by this parent or the one before
+	live    bool   // this parent has started it, and it was not stopped since
 	early   []early
 }
 
@@ -47,7 +47,8 @@ type sources struct {
 
 // early is a chunk that came before the state that explains it: it went another way than the control stream.
 type early struct {
-	buffer *buffer
+	chunk  wire.Chunk
+	buffer *buffer // what the chunk lies in; nil for a datagram, which is its own memory
 	at     time.Time
 }
 
@@ -61,12 +62,19 @@ func (in *intake) take(c *wire.Chunk, b *buffer, whole bool) (kept bool, err err
 		in.mu.Lock()
 		if !in.sources.Load().take(c) {
 			defer in.mu.Unlock()
-			if b == nil || in.closed || in.up.early.Load() >= earlyChunks {
+			now := time.Now()
+			for len(in.early) > 0 && now.Sub(in.early[0].at) >= earlyLimit {
+				in.up.links.metrics.dropEarly.Inc()
+				in.early[0].free(in.up)
+				in.early = slices.Delete(in.early, 0, 1)
+			}
+			// Sound from before the first state is not kept: it begins with what is live.
+			if in.closed || in.up.early.Load() >= earlyChunks || b == nil && in.sources.Load() == nil {
 				in.up.links.metrics.dropEarly.Inc()
 				return false, nil
 			}
 			in.up.early.Add(1)
-			in.early = append(in.early, early{b, time.Now()})
+			in.early = append(in.early, early{*c, b, now})
 			return true, nil
 		}
 		in.mu.Unlock()
@@ -143,7 +151,7 @@ func (in *intake) applyLocked(s *wire.TrackState) {
 			}
 		}
 	case s.Known:
-		in.track.Stop()
+		in.track.End(in.started)
 		in.live = false
 	}
 	if s.Known {
@@ -155,20 +163,26 @@ func (in *intake) applyLocked(s *wire.TrackState) {
 func (in *intake) flushLocked() {
 	now := time.Now()
 	in.early = slices.DeleteFunc(in.early, func(e early) bool {
-		c, err := wire.ParseChunk(e.buffer.b[:e.buffer.n])
-		known := err == nil && in.sources.Load().take(&c)
+		known := in.sources.Load().take(&e.chunk)
 		if !known && now.Sub(e.at) < earlyLimit {
 			return false
 		}
 		if known {
-			_ = in.write(&c) // a chunk that is cut off is used as far as it goes
+			_ = in.write(&e.chunk) // a chunk that is cut off is used as far as it goes
 		} else {
 			in.up.links.metrics.dropEarly.Inc()
 		}
-		in.up.early.Add(-1)
-		buffers.Put(e.buffer)
+		e.free(in.up)
 		return true
 	})
+}
+
+// orphan ends the track because its way home has not been known for long. When it is, the parent's word starts it again.
+func (in *intake) orphan() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.track.End(in.started)
+	in.live = false
 }
 
 // report takes a sender report.
@@ -196,14 +210,22 @@ func (in *intake) answer() (s wire.TrackState, refused *wire.Refused, decided bo
 	return in.state, in.refused, in.decided
 }
 
-// close makes sure that the parent has no more say in the track.
-func (in *intake) close() {
+// close makes sure that the parent has no more say in the track. It returns the source that was started last.
+func (in *intake) close() (source uint32) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.closed = true
 	for _, e := range in.early {
-		in.up.early.Add(-1)
-		buffers.Put(e.buffer)
+		e.free(in.up)
 	}
 	in.early = nil
+	return in.started
+}
+
+// free gives back what a chunk held.
+func (e *early) free(u *upLink) {
+	u.early.Add(-1)
+	if e.buffer != nil {
+		buffers.Put(e.buffer)
+	}
 }

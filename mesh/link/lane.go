@@ -15,6 +15,9 @@ const (
 	flushAfter = 3 * time.Millisecond
 	// replayLate is how long what comes from the ring may wait: a child that joins needs all of it.
 	replayLate = 3 * time.Second
+	// keyframeLate is how long a keyframe may be under way, besides the round trip of the link: what is live is taken back
+	// sooner, and a replay that takes longer is overtaken by a new keyframe.
+	keyframeLate = time.Second
 	// caughtUp is how close to the newest packet a replay must come to count as live.
 	caughtUp = 64
 	// backfillLimit bounds what a child gets from before the newest keyframe.
@@ -39,7 +42,9 @@ type lane struct {
 	cancel context.CancelFunc
 	wake   chan struct{} // the queue has room for more of the replay
 
-	queued         atomic.Int32 // chunks in the link's queue
+	queued         atomic.Int32  // chunks in the link's queue
+	key            atomic.Uint64 // the newest keyframe that the child was given, 0 for none
+	keyAt          atomic.Int64  // when, since the link was born
 	ended          atomic.Bool
 	packets, bytes atomic.Uint64
 
@@ -58,20 +63,31 @@ func (n *lane) run(ctx context.Context) {
 	defer n.ended.Store(true)
 	r := n.track.NewReader()
 	defer r.Close()
-	n.until, n.replay = n.track.Head(n.layer)
 	r.Want(media.LayersOf(n.layer))
+	n.until, n.replay = n.track.Head(n.layer)
+	if n.from > n.until+backfillLimit {
+		n.from = 0 // it was counted by a source that is not known here
+	}
 	var p media.Packet
 	n.backfill(ctx, &p)
+	if _, ok := n.track.Keyframe(n.layer); !ok {
+		n.replay = false // the reader has begun with what is live
+	}
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
 		for !n.full() && r.Next(&p) {
-			if !n.replay || p.Number >= n.from {
+			gives := !n.replay || p.Number >= n.from
+			if gives {
 				n.add(&p)
+			}
+			if p.Flags.Has(media.Key|media.First) && p.Number > n.key.Load() {
+				n.given(p.Number, gives)
 			}
 			if n.replay && p.Number >= n.until {
 				head, _ := n.track.Head(n.layer)
-				n.until, n.replay = head, head > p.Number+caughtUp
+				// What is live goes first in the queue, and must not overtake the replay before it.
+				n.until, n.replay = head, head > p.Number+caughtUp || n.queued.Load() > 0
 			}
 		}
 		var flush <-chan time.Time
@@ -100,6 +116,27 @@ func (n *lane) run(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// given notes the newest keyframe of the child, and whether it was sent now or had been there before.
+func (n *lane) given(keyframe uint64, now bool) {
+	at := time.Since(n.down.born)
+	if !now {
+		at -= time.Hour
+	}
+	n.keyAt.Store(int64(at))
+	n.key.Store(keyframe)
+}
+
+// carries reports whether a keyframe is on its way to the child: not yet sent, or so lately that it may still arrive. One
+// that does not arrive by then was dropped or taken back, and only another one helps.
+func (n *lane) carries(keyframe uint64) bool {
+	sent := n.key.Load()
+	if sent < keyframe {
+		return true
+	}
+	age := time.Since(n.down.born) - time.Duration(n.keyAt.Load())
+	return sent == keyframe && age < keyframeLate+time.Duration(n.down.rtt.Load())
 }
 
 // full reports whether the replay has to wait.
@@ -195,7 +232,8 @@ const maxDatagram = 1120
 func (n *lane) flush() {
 	c := n.open
 	n.open = nil
-	if n.audio && len(c.b) <= maxDatagram {
+	// Sound that is replayed comes all at once, more than the datagrams that may wait.
+	if n.audio && !n.replay && len(c.b) <= maxDatagram {
 		n.turn++
 		sent, dropped := n.down.onTwo(n.turn, c.b)
 		m := n.down.links.metrics

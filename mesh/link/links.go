@@ -80,8 +80,8 @@ func (l *Links) Run(ctx context.Context, hub *relay.Hub) error {
 	return nil
 }
 
-// acquire returns the link to a parent, which it dials if there is none.
-func (l *Links) acquire(ctx context.Context, node string) (*upLink, error) {
+// acquire returns the link to a parent, which it dials if there is none. It gives up waiting when changed is closed.
+func (l *Links) acquire(ctx context.Context, node string, changed <-chan struct{}) (*upLink, error) {
 	l.mu.Lock()
 	d := l.ups[node]
 	if d == nil || d.over() {
@@ -99,6 +99,8 @@ func (l *Links) acquire(ctx context.Context, node string) (*upLink, error) {
 	select {
 	case <-d.done:
 		return d.up, d.err
+	case <-changed:
+		return nil, errChanged
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}

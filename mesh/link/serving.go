@@ -27,6 +27,7 @@ type serving struct {
 	mu sync.Mutex
 	// Guarded by mu.
 	wants media.LayerSet
+	stale media.LayerSet        // layers that were not wanted at some time since run looked
 	lanes map[media.Layer]*lane // changed by run only
 
 	// Owned by run.
@@ -42,15 +43,21 @@ func (s *serving) update(layers media.LayerSet, standby bool) {
 		layers = 0
 	}
 	s.mu.Lock()
+	s.stale |= s.wants &^ layers
 	s.wants = layers
 	s.mu.Unlock()
 	poke(s.wake)
 }
 
-// requestKeyframe passes a request up, unless a keyframe has begun that the child did not know of.
+// requestKeyframe passes a request up, unless a keyframe that the child does not have is on its way to it.
 func (s *serving) requestKeyframe(l media.Layer, known uint64) {
 	if k, ok := s.track.Keyframe(l); ok && k > known {
-		return
+		s.mu.Lock()
+		n := s.lanes[l]
+		s.mu.Unlock()
+		if n == nil || n.carries(k) {
+			return // without a lane: the one that is about to start begins with it
+		}
 	}
 	s.reader.RequestKeyframe(l)
 }
@@ -75,9 +82,11 @@ func (s *serving) run(ctx context.Context) {
 			return
 		}
 		s.mu.Lock()
-		wants := s.wants
+		wants, stale := s.wants, s.stale
+		s.stale = 0
 		s.mu.Unlock()
-		s.stopLanes(wants)
+		// The child has given up what it had of a stale layer, even if it wants it again by now.
+		s.stopLanes(wants &^ stale)
 		s.startLanes(ctx, wants)
 		select {
 		case <-s.reader.Wait():

@@ -177,9 +177,9 @@ func (u *upLink) find(sub uint64) *intake {
 	return u.subs[sub]
 }
 
-// subscribe asks for a track.
-func (u *upLink) subscribe(t *relay.Track, epoch uint64, layers media.LayerSet) *intake {
-	in := &intake{up: u, track: t, epoch: epoch, wake: make(chan struct{}, 1)}
+// subscribe asks for a track. Source is what the parent before has started it with, 0 for nothing.
+func (u *upLink) subscribe(t *relay.Track, epoch uint64, layers media.LayerSet, source uint32) *intake {
+	in := &intake{up: u, track: t, epoch: epoch, wake: make(chan struct{}, 1), started: source}
 	in.wants.Store(uint32(layers))
 	m := &wire.Subscribe{Track: t.ID(), Epoch: epoch, Layers: layers, From: lacks(t, layers)}
 	u.tableMu.Lock()
@@ -193,13 +193,14 @@ func (u *upLink) subscribe(t *relay.Track, epoch uint64, layers media.LayerSet) 
 	return in
 }
 
-func (u *upLink) unsubscribe(in *intake) {
+// unsubscribe ends a subscription and returns the source that the track was last started with.
+func (u *upLink) unsubscribe(in *intake) (source uint32) {
 	u.tableMu.Lock()
 	delete(u.subs, in.id)
 	u.tableMu.Unlock()
 	u.count(-1)
-	in.close()
 	u.send(&wire.Unsubscribe{Sub: in.id})
+	return in.close()
 }
 
 // lacks finds the first packet of each layer that a track does not have, from its newest keyframe on. A layer without a

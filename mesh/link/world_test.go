@@ -300,3 +300,10 @@ func (n *node) metric(name string, labels ...string) (sum float64) {
 	}
 	return sum
 }
+
+// trackOf returns a track of a node that somebody holds.
+func (n *node) trackOf(id media.TrackID) *relay.Track {
+	t, release := n.hub.Acquire(id)
+	release()
+	return t
+}

@@ -28,7 +28,8 @@ func (t *Track) NewReader() *Reader {
 }
 
 // Want says which layers the reader is to get from now on. A layer that was not wanted before starts at the ring's
-// newest keyframe if all that came since is still there, else with the next packet.
+// newest keyframe if all that came since is still there, else with the next packet. One that nobody wanted before, so that
+// a parent has stopped sending it, starts with what the parent sends anew.
 func (r *Reader) Want(layers media.LayerSet) {
 	r.t.mu.Lock()
 	defer r.t.mu.Unlock()
@@ -36,6 +37,9 @@ func (r *Reader) Want(layers media.LayerSet) {
 	r.want = layers
 	for l := range fresh.All() {
 		if ring := r.t.rings[l]; ring != nil {
+			if ring.broken {
+				ring.forget()
+			}
 			r.cursors[l] = ring.start(r.t.state.Live)
 		}
 	}

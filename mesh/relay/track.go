@@ -52,7 +52,6 @@ type Track struct {
 	pending media.LayerSet             // keyframes to be asked for
 	asked   [media.MaxLayers]time.Time // when a keyframe was last asked for
 	layers  media.LayerSet             // the union of what the readers want
-	taken   media.LayerSet             // layers as the writer side saw them last
 	packets uint64
 	bytes   uint64
 	keys    uint64 // keyframe requests passed up
@@ -106,6 +105,17 @@ func (t *Track) Stop() {
 	}
 }
 
+// End is Stop for the writer that has started one source: it does nothing when another source has begun since. So of two
+// writers, while a room's home moves, none ends what the other has started.
+func (t *Track) End(source uint32) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.state.Live && t.state.Info.Source == source {
+		t.state.Live = false
+		t.changedLocked()
+	}
+}
+
 // Report ties a layer's timestamps to the publisher's clock.
 func (t *Track) Report(l media.Layer, c media.Clock) {
 	t.mu.Lock()
@@ -120,6 +130,13 @@ func (t *Track) Report(l media.Layer, c media.Clock) {
 func (t *Track) SetHops(n int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if n == 0 {
+		for _, r := range t.rings {
+			if r != nil && r.broken {
+				r.forget() // a publisher here sends what nobody wants too
+			}
+		}
+	}
 	if t.state.Hops != n {
 		t.state.Hops = n
 		t.changedLocked()
@@ -141,7 +158,7 @@ func (t *Track) Write(p *media.Packet) bool {
 	defer t.mu.Unlock()
 	result := unknown
 	if p.Layer < media.MaxLayers && t.rings[p.Layer] != nil {
-		result = t.rings[p.Layer].write(p)
+		result = t.rings[p.Layer].write(p, t.state.Info.Source)
 	}
 	t.metrics.packets[result].Inc()
 	if result != written {
@@ -168,13 +185,12 @@ func (t *Track) TakeDemand() Demand {
 	t.pending = 0
 	if t.state.Hops > 0 {
 		// A parent stops sending what is not wanted, so what comes when it is wanted again joins on to nothing here.
-		for l := range (t.taken &^ t.layers).All() {
-			if r := t.rings[l]; r != nil {
-				r.floor = r.head
+		for l, r := range t.rings {
+			if r != nil && !t.layers.Has(media.Layer(l)) {
+				r.broken = true
 			}
 		}
 	}
-	t.taken = t.layers
 	return d
 }
 

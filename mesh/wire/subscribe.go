@@ -172,7 +172,7 @@ func (u *Unsubscribe) parseBody(c *cursor) { u.Sub = c.uvarint() }
 type Keyframe struct {
 	Sub   uint64
 	Layer media.Layer
-	// Known is the newest packet that the child has; a keyframe that began later answers the request.
+	// Known is the keyframe that the child has, 0 for none. A newer one that is on its way to it answers the request.
 	Known uint64
 }
 

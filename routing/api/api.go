@@ -60,8 +60,8 @@ type Config struct {
 	Node string
 	// Keys check tokens and sign tickets.
 	Keys *ticket.Keys
-	// Room finds a room in the directory.
-	Room func(name string) (directory.Room, bool)
+	// Room finds a room in the directory. Its error, directory.ErrUnknownRoom or a *wish.Error, is the answer.
+	Room func(name string) (directory.Room, error)
 	// Members lists the nodes.
 	Members func() []gossip.Member
 	// Locate finds the place of an address, Client the address of a request.
@@ -145,9 +145,9 @@ func (h *Handler) enter(r *http.Request) (directory.Room, ticket.Grant, error) {
 	if err != nil {
 		return directory.Room{}, ticket.Grant{}, err
 	}
-	room, ok := h.cfg.Room(name)
-	if !ok {
-		return room, grant, fmt.Errorf("room %s: %w", name, directory.ErrUnknownRoom)
+	room, err := h.cfg.Room(name)
+	if err != nil {
+		return room, grant, fmt.Errorf("room %s: %w", name, err)
 	}
 	return room, grant, nil
 }

@@ -31,13 +31,15 @@ func TestMachineDecides(t *testing.T) {
 		{"open again", 4, command{Op: opOpen, Room: "r", Opened: noon}, result{Code: codeExists, Room: Room{Name: "r", Title: "R", Opened: noon}}},
 		{"claim", 7, command{Op: opClaim, Room: "r", Node: "a"}, result{Room: Room{Name: "r", Title: "R", Opened: noon, Home: "a", Epoch: 7}}},
 		{
-			"claim too late", 8, command{Op: opClaim, Room: "r", Node: "b"},
+			"claim too late", 8,
+			command{Op: opClaim, Room: "r", Node: "b"},
 			result{Code: codeStale, Room: Room{Name: "r", Title: "R", Opened: noon, Home: "a", Epoch: 7}},
 		},
 		{"claim of none", 9, command{Op: opClaim, Room: "x", Node: "b"}, result{Code: codeUnknown}},
 		{"take over", 12, command{Op: opClaim, Room: "r", Node: "b", Previous: 7}, result{Room: Room{Name: "r", Title: "R", Opened: noon, Home: "b", Epoch: 12}}},
 		{
-			"release by the one before", 13, command{Op: opRelease, Room: "r", Previous: 7},
+			"release by the one before", 13,
+			command{Op: opRelease, Room: "r", Previous: 7},
 			result{Code: codeStale, Room: Room{Name: "r", Title: "R", Opened: noon, Home: "b", Epoch: 12}},
 		},
 		{"release", 14, command{Op: opRelease, Room: "r", Previous: 12}, result{Room: Room{Name: "r", Title: "R", Opened: noon, Epoch: 12}}},

@@ -57,6 +57,15 @@ type Session interface {
 	Done() <-chan struct{}
 }
 
+// Describer is a Session that has something to say in the headers of the 201, and of the answers to GET and HEAD at its
+// URL. What pages of other origins are to read must be among the exposed headers: HeaderHops is.
+type Describer interface {
+	Describe(http.Header)
+}
+
+// HeaderHops tells how many links are between the node and the home of the room.
+const HeaderHops = "Lyceum-Hops"
+
 // Config configures a Handler.
 type Config struct {
 	// Protocol decides the path, /whip/ or /whep/, and the direction of media.

@@ -183,17 +183,17 @@ func (f Fragment) String() string {
 }
 
 // Into returns an offer with the fragment's credentials and candidates in the place of its own: the offer of the next ICE
-// generation, as a client would have sent it.
+// generation, as a client would have sent it. The candidates stand in each section, whichever carries the transport.
 func (f Fragment) Into(offer string) string {
 	var b strings.Builder
-	sections := 0
+	within := false
 	for line := range strings.Lines(offer) {
 		line = strings.TrimRight(line, "\r\n")
 		if strings.HasPrefix(line, "m=") {
-			if sections == 1 {
+			if within {
 				f.writeCandidates(&b)
 			}
-			sections++
+			within = true
 		}
 		switch {
 		case strings.HasPrefix(line, "a=candidate:"), line == "a=end-of-candidates":
@@ -206,7 +206,7 @@ func (f Fragment) Into(offer string) string {
 		b.WriteString(line)
 		b.WriteString("\r\n")
 	}
-	if sections == 1 {
+	if within {
 		f.writeCandidates(&b)
 	}
 	return b.String()

@@ -79,7 +79,7 @@ func TestAFragmentGoesIntoAnOffer(t *testing.T) {
 		"m=video 9 UDP/TLS/RTP/SAVPF 96", "a=mid:1", "a=ice-ufrag:old1", "a=ice-pwd:"+pwd)
 	f := Fragment{Ufrag: "new1", Pwd: "0123456789012345678901", Candidates: []string{host1}, End: true}
 	want := lines("v=0", groups, "a=ice-ufrag:new1", mline, "a=mid:0", "a=ice-ufrag:new1", "a=ice-pwd:"+f.Pwd, "a="+host1, "a=end-of-candidates",
-		"m=video 9 UDP/TLS/RTP/SAVPF 96", "a=mid:1", "a=ice-ufrag:new1", "a=ice-pwd:"+f.Pwd)
+		"m=video 9 UDP/TLS/RTP/SAVPF 96", "a=mid:1", "a=ice-ufrag:new1", "a=ice-pwd:"+f.Pwd, "a="+host1, "a=end-of-candidates")
 	if got := f.Into(offer); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}

@@ -221,11 +221,19 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request, room, raw string)
 	head.Set("Location", h.base(r)+h.prefix+room+"/session/"+e.id)
 	head.Set("ETag", e.tag)
 	head.Set("Accept-Patch", typeFragment)
+	describe(w, s)
 	head.Set("Cache-Control", "no-store")
 	w.WriteHeader(http.StatusCreated)
 	_, _ = io.WriteString(w, answer) // a client that is gone does not start ICE, and its session ends
 	h.metrics.started(time.Since(began))
 	return nil
+}
+
+// describe adds what a session says of itself.
+func describe(w http.ResponseWriter, s Session) {
+	if d, ok := s.(Describer); ok {
+		d.Describe(w.Header())
+	}
 }
 
 func (h *Handler) redeem(room, raw string) (ticket.Grant, error) {

@@ -421,6 +421,53 @@ func TestPatch(t *testing.T) {
 	wg.Wait()
 }
 
+// A node sends checks to each address that a client names, so that a client may not name any number of them.
+func TestCandidatesOfASessionAreBounded(t *testing.T) {
+	s := newSite(t, nil)
+	url, tag, session := s.open()
+	send := func(body string, match string) int {
+		return s.do("PATCH", url, body, fragType, "If-Match: "+match).StatusCode
+	}
+	most := maxCandidates - 1 // the offer has one
+	for range 3 {
+		if got := send(manyCandidates(most), tag); got != 204 {
+			t.Fatalf("candidates: %d", got)
+		}
+	}
+	if got := send(lines("a="+host2), tag); got != 400 {
+		t.Errorf("one more: %d", got)
+	}
+	if n := len(session.trickled[0].Candidates); n != most || len(session.trickled[1].Candidates) != 0 {
+		t.Errorf("%d candidates, and again %d", n, len(session.trickled[1].Candidates))
+	}
+	if got := send(lines("a=ice-ufrag:new1", "a=ice-pwd:"+pwd, "a="+host1), "*"); got != 200 {
+		t.Fatalf("restart: %d", got)
+	}
+	if got := send(lines("a=ice-ufrag:new1", "a=ice-pwd:"+pwd, "a="+host2), "*"); got != 204 {
+		t.Errorf("candidates of the next generation: %d", got)
+	}
+}
+
+// far is a session that knows how far the home is.
+type far struct{ *talk }
+
+func (far) Describe(h http.Header) { h.Set(HeaderHops, "2") }
+
+func TestASessionDescribesItself(t *testing.T) {
+	s := newSite(t, func(c *Config) {
+		c.Start = func(context.Context, Request) (Session, string, error) {
+			return far{&talk{done: make(chan struct{})}}, theAnswer, nil
+		}
+	})
+	resp := s.do("POST", "/whip/math", anOffer(), sdpType, anna)
+	url := resp.Header.Get("Location")
+	for _, resp := range []*http.Response{resp, s.do("GET", url, ""), s.do("HEAD", url, "")} {
+		if resp.Header.Get(HeaderHops) != "2" || !strings.Contains(resp.Header.Get("Access-Control-Expose-Headers"), HeaderHops) {
+			t.Errorf("%s: %v", resp.Status, resp.Header)
+		}
+	}
+}
+
 func TestDelete(t *testing.T) {
 	s := newSite(t, nil)
 	url, _, session := s.open()

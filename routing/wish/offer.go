@@ -8,6 +8,13 @@ import (
 	"github.com/pion/sdp/v3"
 )
 
+// A section larger than these bounds is no client's: Chromium's largest has some 50 formats and 300 attributes. What takes
+// an offer apart compares every format with every other.
+const (
+	maxFormats    = 128
+	maxAttributes = 1024
+)
+
 // Rules bound what an offer may ask for.
 type Rules struct {
 	// Directions are the directions that a section of audio or video may have, "sendonly" for example.
@@ -33,8 +40,11 @@ func RulesFor(p Protocol) Rules {
 
 // Offer is what is known about an offer that follows the rules.
 type Offer struct {
-	// SDP is the offer for a peer connection: without candidates that cannot be used.
+	// SDP is the offer for a peer connection: without candidates that cannot be used, and with one group, which names the
+	// sections that there are.
 	SDP string
+	// Candidates are the usable candidates, each once and without "a=".
+	Candidates []string
 	// Ufrag and Pwd are the client's ICE credentials.
 	Ufrag, Pwd string
 	// Audio and Video count the sections of each kind.
@@ -53,6 +63,9 @@ func CheckOffer(text string, rules Rules) (Offer, error) {
 	}
 	if n := len(d.MediaDescriptions); n == 0 || n > 8 {
 		return Offer{}, refuse(http.StatusBadRequest, "the SDP offer has %d media sections, it can have 1 to 8", n)
+	}
+	if n := len(d.Attributes); n > maxAttributes {
+		return Offer{}, refuse(http.StatusBadRequest, "the SDP offer has %d attributes of the session, it can have %d", n, maxAttributes)
 	}
 	var o Offer
 	var mids []string
@@ -84,26 +97,29 @@ func CheckOffer(text string, rules Rules) (Offer, error) {
 			return Offer{}, err
 		}
 	}
+	group := bundle(&d, mids)
 	switch {
 	case o.Audio+o.Video == 0:
 		return Offer{}, refuse(http.StatusUnprocessableEntity, "the SDP offer has neither audio nor video")
 	case o.Audio > rules.MaxAudio || o.Video > rules.MaxVideo || data > 1:
 		return Offer{}, refuse(http.StatusUnprocessableEntity,
 			"the SDP offer has %d audio and %d video sections; there can be %d and %d", o.Audio, o.Video, rules.MaxAudio, rules.MaxVideo)
-	case !bundled(&d, mids):
+	case group == nil:
 		return Offer{}, refuse(http.StatusUnprocessableEntity,
 			"the SDP offer does not bundle all its media sections (a=group:BUNDLE); there is one transport for all")
 	}
-	clean, err := cleanCandidates(text)
-	if err != nil {
+	if err := o.clean(text, group); err != nil {
 		return Offer{}, err
 	}
-	o.SDP = clean
 	return o, nil
 }
 
 // checkTransport checks what every media section must say about ICE and DTLS, there or at the session level.
 func checkTransport(d *sdp.SessionDescription, m *sdp.MediaDescription, index int) (mid string, err error) {
+	if f, a := len(m.MediaName.Formats), len(m.Attributes); f > maxFormats || a > maxAttributes {
+		return "", refuse(http.StatusBadRequest, "media section %d of the SDP offer has %d formats and %d attributes; it can have %d and %d",
+			index, f, a, maxFormats, maxAttributes)
+	}
 	mid, _ = m.Attribute("mid")
 	if mid == "" || len(mid) > 64 {
 		return "", refuse(http.StatusBadRequest, "media section %d of the SDP offer has no a=mid", index)
@@ -185,41 +201,52 @@ func directionOf(attributes []sdp.Attribute) string {
 	return ""
 }
 
-// bundled reports whether one group holds all sections. It may name more: some clients always write the same line.
-func bundled(d *sdp.SessionDescription, mids []string) bool {
+// bundle returns the mids of the group that holds all sections, or nil. A group may name more than there are: FFmpeg writes
+// the same line whatever it sends. The section named first carries the transport, so it must be one that there is.
+func bundle(d *sdp.SessionDescription, mids []string) []string {
 	for _, a := range d.Attributes {
 		group := strings.Fields(a.Value)
 		if a.Key != "group" || len(group) == 0 || group[0] != "BUNDLE" {
 			continue
 		}
-		if !slices.ContainsFunc(mids, func(mid string) bool { return !slices.Contains(group[1:], mid) }) {
-			return true
+		group = slices.DeleteFunc(group[1:], func(mid string) bool { return !slices.Contains(mids, mid) })
+		if !slices.ContainsFunc(mids, func(mid string) bool { return !slices.Contains(group, mid) }) {
+			return group
 		}
 	}
-	return false
+	return nil
 }
 
-// cleanCandidates leaves out the candidates that cannot be used, and refuses those that cannot be read.
-func cleanCandidates(text string) (string, error) {
+// clean writes the offer for a peer connection, and refuses candidates that cannot be read.
+func (o *Offer) clean(text string, group []string) error {
 	var b strings.Builder
-	n := 0
 	for line := range strings.Lines(text) {
 		line = strings.TrimRight(line, "\r\n")
+		if strings.HasPrefix(line, "a=group:") {
+			if group == nil {
+				continue
+			}
+			line, group = "a=group:BUNDLE "+strings.Join(group, " "), nil
+		}
 		if value, ok := strings.CutPrefix(line, "a=candidate:"); ok {
 			c, err := parseCandidate("candidate:" + value)
 			if err != nil {
-				return "", refuse(http.StatusBadRequest, "the SDP offer cannot be used: %s", err)
+				return refuse(http.StatusBadRequest, "the SDP offer cannot be used: %s", err)
 			}
-			if n++; !c.usable() {
+			if !c.usable() {
 				continue
 			}
-			if n > 8*maxCandidates { // a client may repeat all in each section
-				return "", refuse(http.StatusBadRequest, "the SDP offer has too many candidates")
+			if !slices.Contains(o.Candidates, c.text) { // a client may repeat all in each section
+				o.Candidates = append(o.Candidates, c.text)
+			}
+			if len(o.Candidates) > maxCandidates {
+				return refuse(http.StatusBadRequest, "the SDP offer has more than %d candidates", maxCandidates)
 			}
 			line = "a=" + c.text
 		}
 		b.WriteString(line)
 		b.WriteString("\r\n")
 	}
-	return b.String(), nil
+	o.SDP = b.String()
+	return nil
 }

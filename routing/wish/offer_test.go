@@ -2,6 +2,7 @@ package wish
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -74,6 +75,10 @@ func TestCheckOffer(t *testing.T) {
 		"a broken candidate":       {WHIP, anOffer() + lines("a=candidate:x"), 400},
 		"nine sections":            {WHIP, anOffer() + strings.Repeat(video, 7), 400},
 		"a kind that nobody knows": {WHIP, swap("m=video", "m=text"), 422},
+		"too many formats":         {WHIP, swap("SAVPF 96", "SAVPF 96"+strings.Repeat(" 97", maxFormats)), 400},
+		"too many attributes":      {WHIP, anOffer() + strings.Repeat("a=x\r\n", maxAttributes), 400},
+		"too many of the session":  {WHIP, swap("t=0 0", "t=0 0"+strings.Repeat("\r\na=x", maxAttributes)), 400},
+		"too many candidates":      {WHIP, anOffer() + manyCandidates(maxCandidates), 400},
 	} {
 		_, err := CheckOffer(c.offer, RulesFor(c.protocol))
 		status := 0
@@ -86,10 +91,37 @@ func TestCheckOffer(t *testing.T) {
 	}
 }
 
+// manyCandidates are lines with candidates that differ.
+func manyCandidates(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "a=candidate:1 1 udp 1 192.0.2.1 %d typ host\r\n", 6000+i)
+	}
+	return b.String()
+}
+
+// The first section of the group carries the transport, so that it must be one that there is.
+func TestAGroupNamesTheSectionsThatThereAre(t *testing.T) {
+	at := strings.Index(anOffer(), "m=video")
+	head := anOffer()[:strings.Index(anOffer(), "m=audio")]
+	for name, c := range map[string]struct{ offer, want string }{
+		"sound alone":      {anOffer()[:at], "a=group:BUNDLE 0"},
+		"picture alone":    {head + anOffer()[at:], "a=group:BUNDLE 1"},
+		"another order":    {strings.Replace(anOffer(), groups, "a=group:BUNDLE 1 0", 1), "a=group:BUNDLE 1 0"},
+		"another group":    {strings.Replace(anOffer(), groups, "a=group:LS 0 1\r\n"+groups, 1), groups},
+		"half a group too": {strings.Replace(anOffer(), groups, "a=group:BUNDLE 0\r\n"+groups, 1), groups},
+	} {
+		o, err := CheckOffer(c.offer, RulesFor(WHIP))
+		if err != nil || strings.Count(o.SDP, "a=group:") != 1 || !strings.Contains(o.SDP, c.want+"\r\n") {
+			t.Errorf("%s: %v\n%s", name, err, o.SDP)
+		}
+	}
+}
+
 func TestCandidatesThatCannotBeUsedAreLeftOut(t *testing.T) {
 	o, err := CheckOffer(anOffer()+lines("a=candidate:4 1 udp 1 8d1c.local 5000 typ host", "a=candidate:5 1 udp 1 example.org 5000 typ host"), RulesFor(WHIP))
-	if err != nil || o.SDP != anOffer() {
-		t.Errorf("%v\n%s", err, o.SDP)
+	if err != nil || o.SDP != anOffer() || len(o.Candidates) != 1 || o.Candidates[0] != host1 {
+		t.Errorf("%v %q\n%s", err, o.Candidates, o.SDP)
 	}
 }
 

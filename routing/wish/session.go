@@ -19,6 +19,7 @@ type entry struct {
 	// Guarded by turn.
 	tag        string   // the entity tag of the present ICE generation, in quotes
 	ufrag, pwd string   // the client's credentials of the present generation
+	candidates []string // and its candidates
 	old        []string // its former ufrags, the newest last
 }
 
@@ -27,7 +28,7 @@ const maxOld = 8
 
 // add gives a session its URL, and removes it when it ends.
 func (h *Handler) add(room string, s Session, o Offer) (*entry, error) {
-	e := &entry{id: rand.Text(), room: room, session: s, tag: newTag(), ufrag: o.Ufrag, pwd: o.Pwd}
+	e := &entry{id: rand.Text(), room: room, session: s, tag: newTag(), ufrag: o.Ufrag, pwd: o.Pwd, candidates: o.Candidates}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if err := h.roomLocked(); err != nil {
@@ -78,6 +79,7 @@ func (h *Handler) serveSession(w http.ResponseWriter, r *http.Request, room, id 
 		return h.patch(w, r, e)
 	case http.MethodGet, http.MethodHead:
 		w.Header().Set("Accept-Patch", typeFragment)
+		describe(w, e.session)
 		h.empty(w)
 		return nil
 	}
@@ -111,13 +113,28 @@ func (h *Handler) patch(w http.ResponseWriter, r *http.Request, e *entry) error 
 		return refuse(http.StatusPreconditionFailed, "the PATCH belongs to an earlier ICE generation of the session")
 	}
 	if f.Ufrag == "" || f.Ufrag == e.ufrag && f.Pwd == e.pwd {
-		if err := e.session.Trickle(f); err != nil {
+		if err := e.trickle(f); err != nil {
 			return err
 		}
 		w.WriteHeader(http.StatusNoContent)
 		return nil
 	}
 	return e.restart(w, r, f)
+}
+
+// trickle is called with turn held. It passes on the candidates that are new. They are bounded, since the node sends
+// checks to each address that a client names.
+func (e *entry) trickle(f Fragment) error {
+	fresh := slices.DeleteFunc(f.Candidates, func(c string) bool { return slices.Contains(e.candidates, c) })
+	if len(e.candidates)+len(fresh) > maxCandidates {
+		return refuse(http.StatusBadRequest, "the session has named more than %d candidates", maxCandidates)
+	}
+	f.Candidates = fresh
+	if err := e.session.Trickle(f); err != nil {
+		return err
+	}
+	e.candidates = append(e.candidates, fresh...)
+	return nil
 }
 
 // restart is called with turn held.
@@ -133,7 +150,7 @@ func (e *entry) restart(w http.ResponseWriter, r *http.Request, f Fragment) erro
 	}
 	e.old = append(e.old, e.ufrag)
 	e.old = e.old[max(0, len(e.old)-maxOld):]
-	e.ufrag, e.pwd, e.tag = f.Ufrag, f.Pwd, newTag()
+	e.ufrag, e.pwd, e.candidates, e.tag = f.Ufrag, f.Pwd, f.Candidates, newTag()
 	w.Header().Set("ETag", e.tag)
 	w.Header().Set("Content-Type", typeFragment)
 	w.WriteHeader(http.StatusOK)

@@ -2,117 +2,139 @@ package browser
 
 import (
 	"context"
-	"encoding/json"
-	"os"
-	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
-	"time"
 
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 )
 
-// artefacts is the folder, beside the tests, in which screenshots are kept.
-const artefacts = "artefacts"
-
-// Tab is one page in a browser of its own.
-type Tab struct {
-	t   testing.TB
-	ctx context.Context
+// Screen is what a page is shown on.
+type Screen struct {
+	Width, Height int64
+	Phone         bool // touch, a dense screen, and the width that the page asks for
+	Dark          bool // the person prefers dark colours
 }
 
-// State is what window.lyceum.state() tells of a page.
-type State struct {
-	Page          string  `json:"page"`
-	Status        string  `json:"status"`
-	Node          string  `json:"node"`
-	FramesDecoded int     `json:"framesDecoded"`
-	AudioLevel    float64 `json:"audioLevel"`
-	Error         string  `json:"error"`
-}
+// Screens of people in class.
+var (
+	phone     = Screen{Width: 390, Height: 844, Phone: true}
+	phoneSide = Screen{Width: 844, Height: 390, Phone: true}
+	phoneDark = Screen{Width: 390, Height: 844, Phone: true, Dark: true}
+	desktop   = Screen{Width: 1280, Height: 800}
+	night     = Screen{Width: 1280, Height: 800, Dark: true}
+)
 
-// Open starts a browser with a fake camera and microphone and opens a page in it. Each page has its own browser, so
-// that a tab in the background is never throttled.
-func Open(t testing.TB, url string, width, height int) *Tab {
+// Open starts Chromium with a fake camera and microphone and opens a page in it. The test fails when a script of the
+// page throws or when the page breaks its own security policy.
+func Open(t testing.TB, name, url string, screen Screen) *Tab {
 	t.Helper()
 	opts := append(chromedp.DefaultExecAllocatorOptions[:len(chromedp.DefaultExecAllocatorOptions):len(chromedp.DefaultExecAllocatorOptions)],
-		chromedp.NoSandbox,
+		chromedp.NoSandbox, chromedp.WSURLReadTimeout(patience),
 		chromedp.Flag("use-fake-device-for-media-stream", "fps=30"), chromedp.Flag("use-fake-ui-for-media-stream", true),
 		chromedp.Flag("autoplay-policy", "no-user-gesture-required"), chromedp.Flag("disable-quic", true),
-		chromedp.Flag("disable-gpu", true), chromedp.WindowSize(width, height))
+		chromedp.Flag("disable-gpu", true), chromedp.WindowSize(1280, 900))
 	allocator, cancelAllocator := chromedp.NewExecAllocator(t.Context(), opts...)
 	t.Cleanup(cancelAllocator)
-	ctx, cancel := chromedp.NewContext(allocator)
+
+	var dialogs sync.WaitGroup
+	t.Cleanup(dialogs.Wait)
+	var tab context.Context
+	tab, cancel := chromedp.NewContext(allocator, chromedp.WithListener(func(ev any) {
+		// A page asks before it is left while it is live; a person who reloads it says yes. The listener must not block.
+		if _, ok := ev.(*page.EventJavascriptDialogOpening); ok {
+			dialogs.Go(func() {
+				_, _ = chromedp.Call(tab, page.HandleJavaScriptDialog, page.HandleJavaScriptDialogParams{Accept: true}) // it may be gone
+			})
+		}
+	}))
 	t.Cleanup(cancel)
-	if err := chromedp.Do(ctx, chromedp.Navigate(url)); err != nil {
+	settings := []chromedp.Action[chromedp.Void]{viewport(screen), colours(screen)}
+	if err := chromedp.Do(tab, settings...); err != nil {
+		t.Fatalf("start Chromium: %v", err)
+	}
+	watchConsole(t, tab, name)
+	if err := chromedp.Do(tab, chromedp.Navigate(url)); err != nil {
 		t.Fatalf("open the page: %v", err)
 	}
-	return &Tab{t: t, ctx: ctx}
-}
-
-// Click waits for an element and clicks it.
-func (b *Tab) Click(selector string) {
-	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, 30*time.Second)
-	defer cancel()
-	if err := chromedp.Do(ctx, chromedp.Click(selector)); err != nil {
-		b.t.Fatalf("click %s: %v", selector, err)
+	// The deadline of a step is laid on the tab's context, which carries the browser.
+	within := func(ctx context.Context, do func(context.Context) error) error {
+		inner, cancel := context.WithCancel(tab)
+		defer cancel()
+		defer context.AfterFunc(ctx, cancel)()
+		return do(inner)
+	}
+	return &Tab{
+		t: t, name: name,
+		evaluate: func(ctx context.Context, script string) (text string, err error) {
+			err = within(ctx, func(ctx context.Context) error {
+				text, err = chromedp.Run(ctx, chromedp.Evaluate[string](script, chromedp.EvalAwaitPromise))
+				return err
+			})
+			return text, err
+		},
+		picture: func(ctx context.Context) (png []byte, err error) {
+			err = within(ctx, func(ctx context.Context) error {
+				png, err = chromedp.Run(ctx, chromedp.CaptureScreenshot())
+				return err
+			})
+			return png, err
+		},
+		click: func(ctx context.Context, selector string) error {
+			return within(ctx, func(ctx context.Context) error { return chromedp.Do(ctx, chromedp.Click(selector)) })
+		},
+		reload: func(ctx context.Context) error {
+			return within(ctx, func(ctx context.Context) error { return chromedp.Do(ctx, chromedp.Reload()) })
+		},
 	}
 }
 
-// State reads the page's state.
-func (b *Tab) State() State {
-	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, 20*time.Second)
-	defer cancel()
-	text, err := chromedp.Run(ctx, chromedp.Evaluate[string](
-		`(async () => JSON.stringify(window.lyceum ? await window.lyceum.state() : {status: "loading"}))()`,
-		chromedp.EvalAwaitPromise))
-	if err != nil {
-		b.t.Fatalf("read the page's state: %v", err)
+func viewport(s Screen) chromedp.Action[chromedp.Void] {
+	if s.Phone {
+		return chromedp.EmulateViewport(s.Width, s.Height, chromedp.EmulateScale(2), chromedp.EmulateMobile, chromedp.EmulateTouch)
 	}
-	var s State
-	if err := json.Unmarshal([]byte(text), &s); err != nil {
-		b.t.Fatalf("read the page's state %q: %v", text, err)
-	}
-	return s
+	return chromedp.EmulateViewport(s.Width, s.Height)
 }
 
-// Until waits for a state, generously: on two busy cores a browser is slow.
-func (b *Tab) Until(what string, ok func(State) bool) State {
-	b.t.Helper()
-	tick := time.NewTicker(250 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(time.Minute)
-	for {
-		s := b.State()
-		if ok(s) {
-			return s
+func colours(s Screen) chromedp.Action[chromedp.Void] {
+	scheme := "light"
+	if s.Dark {
+		scheme = "dark"
+	}
+	return chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
+		_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
+		})
+		return err
+	})
+}
+
+// watchConsole fails the test for what a page must never say, however its tests go otherwise.
+func watchConsole(t testing.TB, tab context.Context, name string) {
+	messages := chromedp.Console(tab)
+	var (
+		mu  sync.Mutex
+		bad []string
+	)
+	go func() {
+		for m, err := range messages {
+			if err != nil {
+				return
+			}
+			if m.IsException() || m.Source == "security" || strings.Contains(m.Text, "Content Security Policy") {
+				mu.Lock()
+				bad = append(bad, m.String())
+				mu.Unlock()
+			}
 		}
-		select {
-		case <-deadline:
-			b.Screenshot("failed")
-			b.t.Fatalf("the page never showed %s; it shows %+v", what, s)
-		case <-tick.C:
+	}()
+	t.Cleanup(func() {
+		mu.Lock()
+		defer mu.Unlock()
+		for _, text := range bad {
+			t.Errorf("the page of %s says %q", name, text)
 		}
-	}
-}
-
-// Screenshot keeps a picture of the page.
-func (b *Tab) Screenshot(name string) {
-	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, 20*time.Second)
-	defer cancel()
-	png, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())
-	if err != nil {
-		b.t.Errorf("take a screenshot: %v", err)
-		return
-	}
-	if err := os.MkdirAll(artefacts, 0o755); err != nil {
-		b.t.Fatal(err)
-	}
-	path := filepath.Join(artefacts, name+".png")
-	if err := os.WriteFile(path, png, 0o644); err != nil {
-		b.t.Fatal(err)
-	}
-	b.t.Logf("screenshot %s", path)
+	})
 }

@@ -9,78 +9,143 @@ import (
 	"lyceum/test/up"
 )
 
-const (
-	phoneWidth, phoneHeight     = 390, 844
-	desktopWidth, desktopHeight = 1280, 860
-)
+func is(status string) func(State) bool {
+	return func(s State) bool { return s.Status == status }
+}
 
 func TestTeacherAndStudentAtTwoNodes(t *testing.T) {
 	m := up.Start(t)
-	teacher := Open(t, m.Teacher.Page, desktopWidth, desktopHeight)
+	teacher := Open(t, "teacher", m.Teacher.Page, desktop)
+	teacher.UntilHas(`#go-live`)
+	teacher.Screenshot("teacher-before")
 	teacher.Click(`#go-live`)
-	teacher.Until("that it is live", func(s State) bool { return s.Status == "live" })
+	teacher.Until("that it is live", is("live"))
 
-	student := Open(t, m.Student.Page, phoneWidth, phoneHeight)
-	first := student.Until("a picture", func(s State) bool { return s.Status == "live" && s.FramesDecoded > 0 })
-	student.Until("that frames are decoded", func(s State) bool { return s.FramesDecoded >= first.FramesDecoded+60 })
+	student := Open(t, "student", m.Student.Page, phone)
+	s := student.UntilMoving(60)
 	student.Until("sound", func(s State) bool { return s.AudioLevel > 0 })
-	if first.Node != m.Nodes[1].ID {
-		t.Errorf("the student is served by %q, want %s", first.Node, m.Nodes[1].ID)
+	if s.Node != m.Nodes[1].ID {
+		t.Errorf("the student is served by %q, want %s", s.Node, m.Nodes[1].ID)
 	}
+	teacher.Until("that somebody watches", func(s State) bool { return s.Students == 1 })
 	student.Screenshot("student-phone")
 	teacher.Screenshot("teacher-desktop")
 }
 
+func TestTeacherReloadsThePage(t *testing.T) {
+	m := up.Start(t)
+	teacher := Open(t, "teacher", m.Teacher.Page, phone)
+	teacher.Click(`#go-live`)
+	teacher.Until("that it is live", is("live"))
+	teacher.Screenshot("teacher-phone")
+	student := Open(t, "student", m.Student.Page, phoneSide)
+	student.UntilMoving(30)
+	student.Screenshot("student-phone-landscape")
+
+	teacher.Reload()
+	student.Until("that the class waits for its teacher", is("waiting"))
+	teacher.Click(`#go-live`)
+	teacher.Until("that it is live again", is("live"))
+	if s := student.UntilMoving(30); s.Moves != 0 {
+		t.Errorf("the student needed %d new sessions for a teacher who came back, want none", s.Moves)
+	}
+}
+
+func TestTeacherSharesTheScreen(t *testing.T) {
+	m := up.Start(t)
+	teacher := Open(t, "teacher", m.Teacher.Page, desktop)
+	teacher.Click(`#go-live`)
+	teacher.Until("that it is live", is("live"))
+	student := Open(t, "student", m.Student.Page, desktop)
+	student.UntilMoving(30)
+	teacher.Click(`#screen`)
+	teacher.UntilHas(`.badge`)
+	student.UntilMoving(30)
+	teacher.Screenshot("teacher-screen")
+	student.Screenshot("student-screen")
+	teacher.Click(`#screen`)
+	teacher.UntilHas(`video.mirror`)
+	if s := student.UntilMoving(30); s.Moves != 0 {
+		t.Errorf("the student needed %d new sessions for another picture, want none", s.Moves)
+	}
+}
+
+func TestTheTeachersNodeDies(t *testing.T) {
+	m := up.Start(t)
+	teacher := Open(t, "teacher", m.Teacher.Page, desktop)
+	teacher.Click(`#go-live`)
+	home := teacher.Until("that it is live", is("live")).Node
+	student := Open(t, "student", m.Student.Page, night)
+	student.UntilMoving(30)
+	if home != m.Nodes[0].ID {
+		t.Fatalf("the teacher publishes at %q, want %s", home, m.Nodes[0].ID)
+	}
+	m.Kill(t, 0)
+	teacher.Until("that the node is lost", is("reconnecting"))
+	teacher.Screenshot("teacher-reconnecting")
+	teacher.Until("that the class goes on at another node", func(s State) bool {
+		return s.Status == "live" && s.Moves > 0 && s.Node != home
+	})
+	student.UntilMoving(30)
+	student.Screenshot("student-dark")
+}
+
 func TestStudentGoesOnAtAFallback(t *testing.T) {
 	m := up.Start(t, "--demo")
-	student := Open(t, m.Student.Page, desktopWidth, desktopHeight)
-	student.Until("a picture", func(s State) bool { return s.FramesDecoded > 30 })
+	student := Open(t, "student", m.Student.Page, desktop)
+	student.UntilMoving(30)
 	student.Screenshot("student-desktop")
 	m.Kill(t, 1)
-	s := student.Until("another node", func(s State) bool { return s.Node != m.Nodes[1].ID && s.Status == "live" })
-	student.Until("a picture again", func(now State) bool { return now.FramesDecoded > s.FramesDecoded+30 })
+	student.Until("another node", func(s State) bool { return s.Node != m.Nodes[1].ID && s.Status == "live" })
+	student.UntilMoving(30)
 	student.Screenshot("student-fallback")
 }
 
 func TestStudentWaitsForTheTeacherAndForTheirReturn(t *testing.T) {
 	m := up.Start(t)
-	student := Open(t, m.Student.Page, phoneWidth, phoneHeight)
-	student.Until("that it waits", func(s State) bool { return s.Status == "waiting" })
+	student := Open(t, "student", m.Student.Page, phoneDark)
+	student.Until("that it waits", is("waiting"))
 	student.Screenshot("student-waiting")
 
-	teacher := Open(t, m.Teacher.Page, desktopWidth, desktopHeight)
+	teacher := Open(t, "teacher", m.Teacher.Page, desktop)
 	teacher.Click(`#go-live`)
-	before := student.Until("a picture", func(s State) bool { return s.FramesDecoded > 30 })
+	student.UntilMoving(30)
 	teacher.Click(`#stop`)
-	student.Until("that it waits again", func(s State) bool { return s.Status == "waiting" })
+	student.Until("that it waits again", is("waiting"))
+	student.Screenshot("student-paused")
 	teacher.Click(`#go-live`)
-	student.Until("the returned teacher", func(s State) bool {
-		return s.Status == "live" && s.FramesDecoded > before.FramesDecoded+60
-	})
+	if s := student.UntilMoving(30); s.Moves != 0 {
+		t.Errorf("the student needed %d new sessions for a teacher who came back, want none", s.Moves)
+	}
 }
 
 func TestPagesSayWhatIsWrong(t *testing.T) {
-	m := up.Start(t)
-	gate := Open(t, m.Nodes[0].URL+"/watch/"+m.Room, phoneWidth, phoneHeight)
+	m := up.Start(t, "--demo")
+	front := Open(t, "visitor", m.Nodes[0].URL+"/", desktop)
+	front.Click(`#enter`)
+	front.Until("the front door", func(s State) bool { return s.Page == "landing" })
+	front.Screenshot("landing-desktop")
+	door := Open(t, "visitor", m.Nodes[0].URL+"/", phoneDark)
+	door.Until("the front door", func(s State) bool { return s.Page == "landing" })
+	door.Screenshot("landing-phone-dark")
+
+	gate := Open(t, "guest", m.Nodes[0].URL+"/watch/"+m.Room, phone)
 	gate.Until("that a token is missing", func(s State) bool { return s.Page == "gate" })
 	gate.Screenshot("student-no-token")
 
-	forged := Open(t, m.Nodes[0].URL+"/watch/"+m.Room+"#token=forged", phoneWidth, phoneHeight)
+	forged := Open(t, "forger", m.Nodes[0].URL+"/watch/"+m.Room+"#token=forged", phone)
 	forged.Until("that the token is bad", func(s State) bool { return strings.Contains(s.Error, "token") })
 	forged.Screenshot("student-bad-token")
 
-	student := Open(t, m.Nodes[0].URL+"/teach/"+m.Room+"#token="+m.Student.Token, desktopWidth, desktopHeight)
+	student := Open(t, "student", m.Nodes[0].URL+"/teach/"+m.Room+"#token="+m.Student.Token, phone)
 	student.Click(`#go-live`)
 	student.Until("that a student cannot teach", func(s State) bool { return s.Status == "failed" && s.Error != "" })
 	student.Screenshot("teacher-wrong-role")
-}
 
-func TestSecondTeacherIsTold(t *testing.T) {
-	m := up.Start(t, "--demo")
-	teacher := Open(t, m.Teacher.Page, desktopWidth, desktopHeight)
-	teacher.Click(`#go-live`)
-	teacher.Until("that another teacher publishes", func(s State) bool {
+	second := Open(t, "second teacher", m.Teacher.Page, desktop)
+	second.Click(`#go-live`)
+	second.Until("that another teacher publishes", func(s State) bool {
 		return s.Status == "failed" && strings.Contains(strings.ToLower(s.Error), "another")
 	})
-	teacher.Screenshot("teacher-occupied")
+	second.Screenshot("teacher-occupied")
 }

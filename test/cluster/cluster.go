@@ -62,8 +62,9 @@ type Node struct {
 	Registry *prometheus.Registry
 }
 
-// New starts nodes of the given names, joined by equal paths, and waits until all are ready.
-func New(t testing.TB, path sim.Path, ids ...string) *Cluster {
+// New starts nodes of the given names, joined by equal paths, and waits until all are ready. Each is in a region of its
+// own, named like it, unless its name is written "region/name".
+func New(t testing.TB, path sim.Path, names ...string) *Cluster {
 	t.Helper()
 	c := &Cluster{t: t, Net: sim.New(t, path), dir: t.TempDir()}
 	var err error
@@ -83,8 +84,17 @@ func New(t testing.TB, path sim.Path, ids ...string) *Cluster {
 	secret := make([]byte, 32)
 	_, _ = rand.Read(secret) // never fails
 	c.write("gossip.key", []byte(base64.StdEncoding.EncodeToString(secret)))
+	ids := make([]string, len(names))
+	regions := make([]string, len(names))
+	for i, name := range names {
+		region, id, ok := strings.Cut(name, "/")
+		if !ok {
+			id = region
+		}
+		ids[i], regions[i] = id, region
+	}
 	for i, id := range ids {
-		c.Nodes = append(c.Nodes, c.node(i, id, ids))
+		c.Nodes = append(c.Nodes, c.node(i, id, regions[i], ids))
 	}
 	for _, n := range c.Nodes {
 		n.Start()
@@ -104,7 +114,7 @@ func (c *Cluster) write(file string, text []byte) {
 
 func (c *Cluster) path(file string) string { return filepath.Join(c.dir, file) }
 
-func (c *Cluster) node(i int, id string, voters []string) *Node {
+func (c *Cluster) node(i int, id, region string, voters []string) *Node {
 	c.t.Helper()
 	cert, key, err := c.authority.Issue(id, 0)
 	if err != nil {
@@ -119,7 +129,7 @@ func (c *Cluster) node(i int, id string, voters []string) *Node {
 		seeds[j] = fmt.Sprintf("%s:%d", address(j), portGossip)
 	}
 	cfg := node.Config{
-		Node: id, Cluster: name, Region: id, Data: c.path(id),
+		Node: id, Cluster: name, Region: region, Data: c.path(id),
 		HTTP:      node.HTTP{Listen: at(portHTTP), URL: "http://" + at(portHTTP)},
 		Admin:     node.Admin{Listen: at(portAdmin)},
 		WebRTC:    node.WebRTC{Listen: at(portWebRTC)},
@@ -249,6 +259,27 @@ func (n *Node) Carries(room string) (tracks int) {
 		}
 	}
 	return tracks
+}
+
+// Tree is how a room's tracks reach its students, as this node sees it.
+func (n *Node) Tree(room string) node.Tree {
+	n.c.t.Helper()
+	var t node.Tree
+	if err := n.call(http.MethodGet, "/v1/rooms/"+room+"/tree", "", &t); err != nil {
+		n.c.t.Fatal(err)
+	}
+	return t
+}
+
+// Parent is the node from which this one gets a room's tracks, as its own links have it.
+func (n *Node) Parent(room string) string {
+	n.c.t.Helper()
+	for _, at := range n.Tree(room).Nodes {
+		if at.ID == n.ID {
+			return at.Parent
+		}
+	}
+	return ""
 }
 
 // Eventually waits, in the network's time, until something holds.

@@ -1,17 +1,16 @@
 package up
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/pion/webrtc/v4"
 
 	"lyceum/cmd/client"
 	"lyceum/cmd/node"
@@ -99,6 +98,58 @@ func TestStudentsGoOnWhenTheirNodeIsKilled(t *testing.T) {
 	}
 }
 
+func TestStudentsWaitWhileTheirTeacherIsGone(t *testing.T) {
+	m := Start(t)
+	live := func(want bool) {
+		t.Helper()
+		Eventually(t, 20*time.Second, func() string {
+			var room node.RoomInfo
+			Get(t, m.Nodes[0].Admin+"/v1/rooms/"+m.Room, &room)
+			if room.Live != want {
+				return fmt.Sprintf("the room is live: %t, want %t", room.Live, want)
+			}
+			return ""
+		})
+	}
+	publish := func() (end func()) {
+		cmd := Command(t, "publish", m.Teacher.WHIP, "--token", m.Teacher.Token)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		live(true)
+		return func() {
+			_ = cmd.Process.Signal(os.Interrupt) // it runs
+			_ = cmd.Wait()
+		}
+	}
+	end := publish()
+	done := startWatch(t, m.Student.WHEP, "--token", m.Student.Token, "-n", "3", "--for", "15s")
+	Eventually(t, 10*time.Second, func() string {
+		var tree node.Tree
+		Get(t, m.Nodes[0].Admin+"/v1/rooms/"+m.Room+"/tree", &tree)
+		if tree.Students != 3 {
+			return "not all students have joined"
+		}
+		return ""
+	})
+	end()
+	live(false)
+	const pause = 2 * time.Second
+	<-time.After(pause) // the class has a break
+	defer publish()()
+	r, err := done()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Joined != 3 || r.Watching != 3 || r.Reconnects != 0 {
+		t.Errorf("%d joined, %d watch, %d sessions were made anew; want 3, 3 and none: %v", r.Joined, r.Watching, r.Reconnects, r.Failures)
+	}
+	// A gap that ended before the end is one that they came out of.
+	if gap := time.Duration(r.LongestGap) * time.Millisecond; gap < pause || gap > 10*time.Second {
+		t.Errorf("the longest gap is %v, of a break of %v", gap, pause)
+	}
+}
+
 func TestRoomsOutliveTheNodes(t *testing.T) {
 	dir := t.TempDir()
 	m := Start(t, "--data", dir)
@@ -127,103 +178,58 @@ func TestNothingOutlivesAKilledParent(t *testing.T) {
 	}
 }
 
-// offer is what a browser sends that wants to watch.
-func offer(t *testing.T) string {
-	t.Helper()
-	pc, err := webrtc.NewPeerConnection(webrtc.Configuration{})
+func TestAllEndsWithAnInterruptAndNothingIsDrawnInAPipe(t *testing.T) {
+	dir := t.TempDir()
+	cmd := Command(t, "up", "--data", dir)
+	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer pc.Close()
-	for _, kind := range []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio, webrtc.RTPCodecTypeVideo} {
-		init := webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly}
-		if _, err := pc.AddTransceiverFromKind(kind, init); err != nil {
-			t.Fatal(err)
-		}
-	}
-	sdp, err := pc.CreateOffer(nil)
-	if err != nil {
+	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	return sdp.SDP
-}
-
-func TestErrorsAreSentences(t *testing.T) {
-	m := Start(t, "--demo")
-	post := func(url, token, body string) *http.Response {
-		rq, err := http.NewRequest(http.MethodPost, url, strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		rq.Header.Set("Content-Type", "application/sdp")
-		if token != "" {
-			rq.Header.Set("Authorization", "Bearer "+token)
-		}
-		rsp, err := http.DefaultClient.Do(rq)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = rsp.Body.Close() })
-		return rsp
-	}
-	sdp := offer(t)
-	big := strings.Repeat("a", 1<<20)
-	for name, c := range map[string]struct {
-		url, token, body string
-		status           int
-	}{
-		"no token":                {m.Student.WHEP, "", sdp, 401},
-		"not a token":             {m.Student.WHEP, "hello", sdp, 401},
-		"another room":            {m.Nodes[0].URL + "/whep/other", m.Student.Token, sdp, 403},
-		"a student who publishes": {m.Teacher.WHIP, m.Student.Token, sdp, 403},
-		"no SDP":                  {m.Student.WHEP, m.Student.Token, "hello world", 400},
-		"too much SDP":            {m.Student.WHEP, m.Student.Token, big, 413},
-		"a bad ticket":            {m.Student.WHEP + "/ticket/abc", "", sdp, 401},
-	} {
-		t.Run(name, func(t *testing.T) {
-			rsp := post(c.url, c.token, c.body)
-			var problem struct{ Title, Detail string }
-			if err := json.NewDecoder(rsp.Body).Decode(&problem); err != nil {
-				t.Fatal(err)
+	printed := make(chan string, 1)
+	go func() {
+		var b strings.Builder
+		for lines := bufio.NewScanner(stdout); lines.Scan(); {
+			b.WriteString(lines.Text() + "\n")
+			if strings.HasPrefix(lines.Text(), "Room demo waits") {
+				printed <- b.String()
 			}
-			if rsp.StatusCode != c.status || problem.Detail == "" {
-				t.Errorf("%s %+v, want %d and a sentence", rsp.Status, problem, c.status)
-			}
-		})
-	}
-}
-
-func TestServeRefusesWithASentence(t *testing.T) {
-	m := Start(t)
-	config := func(change func(string) string) string {
-		text, err := os.ReadFile(m.Data + "/frankfurt.yaml")
-		if err != nil {
-			t.Fatal(err)
 		}
-		path := t.TempDir() + "/node.yaml"
-		if err := os.WriteFile(path, []byte(change(string(text))), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
+	}()
+	var text string
+	select {
+	case text = <-printed:
+	case <-time.After(readyWithin):
+		t.Fatal("lyceum up did not tell of the room")
 	}
-	same := func(s string) string { return s }
-	for name, c := range map[string]struct {
-		cmd  *exec.Cmd
-		want string
-	}{
-		"port in use":         {Command(t, "serve", "-config", config(same)), "is in use"},
-		"unknown key":         {Command(t, "serve", "-config", config(func(s string) string { return s + "\nseets: 3\n" })), "nearest is seats"},
-		"missing GeoIP":       {Command(t, "check", "-config", config(same), "--geo.database=missing.mmdb"), "missing.mmdb"},
-		"corrupt GeoIP":       {Command(t, "check", "-config", config(same), "--geo.database="+config(same)), "node.yaml"},
-		"unreadable key":      {Command(t, "check", "-config", config(same), "--tokens.keys=missing.pem"), "missing.pem"},
-		"another cluster":     {Command(t, "check", "-config", config(same), "--cluster=campus"), "is of cluster local"},
-		"another node's name": {Command(t, "check", "-config", config(same), "--node=oslo", "--directory.voters=oslo"), "is of node frankfurt"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			out, err := c.cmd.CombinedOutput()
-			if err == nil || !strings.Contains(string(out), c.want) {
-				t.Errorf("%v: %s\nwant %q", err, out, c.want)
-			}
-		})
+	for _, want := range []string{"/teach/demo#token=", "/watch/demo#token=", dir + "/seats.txt", dir + "/logs", "frankfurt"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not in what it printed:\n%s", want, text)
+		}
+	}
+	if strings.Contains(text, "\x1b") {
+		t.Errorf("colours or cursor movements in a pipe:\n%q", text)
+	}
+	info, err := os.Stat(dir + "/seats.txt")
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the file of the seats: %v %v, want one for its owner alone", info, err)
+	}
+	var status node.Status
+	_, port, _ := strings.Cut(text, "http://127.0.0.1:")
+	var base int
+	if _, err := fmt.Sscanf(port, "%d/teach", &base); err != nil {
+		t.Fatal(err)
+	}
+	admin := fmt.Sprintf("http://127.0.0.1:%d/status", base+1)
+	Get(t, admin, &status)
+	_ = cmd.Process.Signal(os.Interrupt) // it runs
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("after an interrupt it ended with %v, want success", err)
+	}
+	if rsp, err := http.Get(admin); err == nil {
+		_ = rsp.Body.Close()
+		t.Error("a node still answers")
 	}
 }

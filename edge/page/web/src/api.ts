@@ -57,16 +57,29 @@ export const deadline = 4000
 /** A question about the room while nothing arrives is the test whether the node lives, so it is given less, ms. */
 export const probeDeadline = 2000
 
-/** ask sends one request and answers its response if the status is 2xx; else it throws Refusal or Unreachable. */
-export async function ask(fetcher: Fetch, url: string, init: RequestInit = {}, signal?: AbortSignal, limit = deadline): Promise<Response> {
+/** Answer is a response that has arrived whole. */
+export interface Answer {
+  headers: Headers
+  /** Where it came from, after redirects. */
+  url: string
+  text: string
+}
+
+/**
+ * ask sends one request and answers what came back if the status is 2xx; else it throws Refusal or Unreachable. The
+ * limit holds for the body as well: a node may die between its header and its last byte.
+ */
+export async function ask(fetcher: Fetch, url: string, init: RequestInit = {}, signal?: AbortSignal, limit = deadline): Promise<Answer> {
   const stop = new AbortController()
   const timer = setTimeout(() => stop.abort(new Error('deadline')), limit)
   const cancel = () => stop.abort(signal?.reason)
   if (signal?.aborted) cancel()
   signal?.addEventListener('abort', cancel)
   let response: Response
+  let body: string
   try {
     response = await fetcher(url, { cache: 'no-store', credentials: 'omit', ...init, signal: stop.signal })
+    body = await response.text()
   } catch (error) {
     if (signal?.aborted) throw error
     throw new Unreachable(url, error)
@@ -74,8 +87,8 @@ export async function ask(fetcher: Fetch, url: string, init: RequestInit = {}, s
     clearTimeout(timer)
     signal?.removeEventListener('abort', cancel)
   }
-  if (!response.ok) throw await refusalOf(response)
-  return response
+  if (!response.ok) throw refusalOf(response, body)
+  return { headers: response.headers, url: response.url || url, text: body }
 }
 
 /** bearer makes the header that carries a token; none when there is no token. */
@@ -94,15 +107,13 @@ export async function join(
 ): Promise<Seating> {
   const url = `${base}/v1/rooms/${encodeURIComponent(room)}/join`
   const body = avoid.length > 0 ? { headers: { 'Content-Type': 'application/json', ...bearer(token) }, body: JSON.stringify({ avoid: avoid.slice(0, 16) }) } : { headers: bearer(token) }
-  const response = await ask(fetcher, url, { method: 'POST', ...body }, signal)
-  return seatingOf(await json(response, url))
+  return seatingOf(json(await ask(fetcher, url, { method: 'POST', ...body }, signal)))
 }
 
 /** roomState asks the node at `base` whether the class is live, and how many watch. */
 export async function roomState(fetcher: Fetch, base: string, room: string, token: string, signal?: AbortSignal): Promise<RoomState> {
   const url = `${base}/v1/rooms/${encodeURIComponent(room)}`
-  const response = await ask(fetcher, url, { headers: bearer(token) }, signal, probeDeadline)
-  const body = record(await json(response, url))
+  const body = record(json(await ask(fetcher, url, { headers: bearer(token) }, signal, probeDeadline)))
   return {
     room: text(body['room']),
     title: text(body['title']),
@@ -147,10 +158,10 @@ export function originOf(url: string): string {
   }
 }
 
-async function refusalOf(response: Response): Promise<Refusal> {
+function refusalOf(response: Response, answer: string): Refusal {
   let body: Record<string, unknown> = {}
   try {
-    body = record(JSON.parse((await response.text()).slice(0, 8192)))
+    body = record(JSON.parse(answer.slice(0, 8192)))
   } catch {
     // No problem document: the status alone must do.
   }
@@ -159,11 +170,11 @@ async function refusalOf(response: Response): Promise<Refusal> {
   return new Refusal(response.status, text(body['title']), detail, Number.isFinite(seconds) ? Math.max(0, seconds) : 0)
 }
 
-async function json(response: Response, url: string): Promise<unknown> {
+function json(answer: Answer): unknown {
   try {
-    return await response.json()
+    return JSON.parse(answer.text)
   } catch (error) {
-    throw new Unreachable(url, error)
+    throw new Unreachable(answer.url, error)
   }
 }
 

@@ -7,6 +7,7 @@ import { Landing } from './pages/landing'
 import { Watch } from './pages/watch'
 import { keyOf, parseRoute, takeToken, type Route } from './route'
 import { strings } from './strings'
+import { Header, Note } from './ui/parts'
 import './style/base.css'
 import './style/parts.css'
 import './style/room.css'
@@ -24,11 +25,15 @@ function sessionStore(): Storage | null {
 
 function App({ route }: { route: Route }) {
   const [token, setToken] = useState(() => (route.page === 'landing' ? '' : takeToken(route, location, history, sessionStore())))
-  const [Teach, setTeach] = useState<{ page: TeachPage } | null>(null)
+  const [Teach, setTeach] = useState<{ page: TeachPage } | 'loading' | 'failed'>('loading')
 
   useEffect(() => {
     // A student's phone does not download the teacher's tools.
-    if (route.page === 'teach') void import('./pages/teach').then((module) => setTeach({ page: module.Teach }))
+    if (route.page !== 'teach') return
+    import('./pages/teach').then(
+      (module) => setTeach({ page: module.Teach }),
+      () => setTeach('failed'),
+    )
   }, [route])
 
   useEffect(() => {
@@ -47,7 +52,22 @@ function App({ route }: { route: Route }) {
   }
   if (!token) return <Gate route={route} onToken={setToken} />
   if (route.page === 'watch') return <Watch key={token} room={route.room} token={token} onForget={forget} />
-  return Teach ? <Teach.page key={token} room={route.room} token={token} onForget={forget} /> : null
+  if (typeof Teach === 'object') return <Teach.page key={token} room={route.room} token={token} onForget={forget} />
+  return (
+    <div class="page">
+      <Header title={route.room} />
+      {Teach === 'failed' && (
+        <main class="narrow">
+          <Note>
+            {strings.incomplete}{' '}
+            <button type="button" class="link" onClick={() => location.reload()}>
+              {strings.reload}
+            </button>
+          </Note>
+        </main>
+      )}
+    </div>
+  )
 }
 
 const root = document.getElementById('app')

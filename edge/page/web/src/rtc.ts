@@ -29,23 +29,21 @@ export async function negotiate(
 ): Promise<Session> {
   await peer.setLocalDescription(await peer.createOffer())
   await gathered(peer, gather)
-  const response = await ask(
+  const answer = await ask(
     fetcher,
     url,
     { method: 'POST', headers: { 'Content-Type': 'application/sdp', ...bearer(token) }, body: peer.localDescription?.sdp ?? '' },
     signal,
   )
-  const answer = await response.text()
-  const location = response.headers.get('Location')
-  const at = response.url || url
-  const session = location ? new URL(location, at).href : ''
+  const location = answer.headers.get('Location')
+  const session = location ? new URL(location, answer.url).href : ''
   try {
-    await peer.setRemoteDescription({ type: 'answer', sdp: answer })
+    await peer.setRemoteDescription({ type: 'answer', sdp: answer.text })
   } catch (error) {
     hangUp(fetcher, session)
     throw error
   }
-  return { url: session, node: originOf(session || at) }
+  return { url: session, node: originOf(session || answer.url) }
 }
 
 /** hangUp ends a session at its node. Nobody waits for it: a node that is gone has ended it already. */

@@ -21,6 +21,8 @@ export type Trouble =
 /** SeatState is all that the page shows. */
 export interface SeatState {
   phase: Phase
+  /** Whether the class was seen: waiting is a pause from then on. */
+  seen: boolean
   /** The node that serves, or served last. */
   node: NodeRef | null
   /** Why this node, in the mesh's words; empty when we chose it ourselves because the mesh named a dead one. */
@@ -57,6 +59,7 @@ const longestPatience = 30_000
 export class Seat {
   readonly store = new Store<SeatState>({
     phase: 'idle',
+    seen: false,
     node: null,
     why: '',
     title: '',
@@ -71,6 +74,7 @@ export class Seat {
   private readonly shunned = new Map<string, { id: string; at: number }>()
   private run: AbortController | null = null
   private nap: AbortController | null = null
+  private viewing: Viewing | null = null
   private starvedInARow = 0
   private sat = false
 
@@ -95,10 +99,17 @@ export class Seat {
     })
   }
 
-  /** leave ends watching for good. */
+  /** watching tells whether we watch or try to. */
+  get watching(): boolean {
+    return this.run !== null
+  }
+
+  /** leave ends watching for good. The session is ended at once: a page that is left runs nothing later. */
   leave(): void {
     this.run?.abort()
     this.run = null
+    this.viewing?.close()
+    this.viewing = null
     this.store.patch({ phase: 'ended', trouble: { kind: 'left' }, stream: null, picture: null, bitrate: 0 })
   }
 
@@ -120,11 +131,15 @@ export class Seat {
         this.plan.served(node)
         this.sat = true
         this.store.patch({ node, why, stream: viewing.stream, picture: null, bitrate: 0 })
-        const begun = this.world.now()
+        let begun = Infinity
+        this.viewing = viewing
         try {
-          trouble = await this.stay(viewing, node, signal)
+          trouble = await this.stay(viewing, node, signal, () => (begun = this.world.now()))
         } finally {
-          viewing.close()
+          if (this.viewing === viewing) {
+            this.viewing = null
+            viewing.close()
+          }
         }
         if (signal.aborted) return
         const lasted = this.world.now() - begun >= good
@@ -166,19 +181,22 @@ export class Seat {
       const viewing = await view(fetch, seating.whep, right(seating, this.token), signal)
       return { viewing, node: this.nodeAt(viewing.node, seating.edge), why: seating.why }
     } catch (error) {
-      if (error instanceof Unreachable) this.avoid(seating.edge)
-      // A seat that was promised and then refused (a spent ticket, a node that drains) is a reason to ask again.
-      throw error instanceof Refusal ? new Promised(error) : error
+      const full = error instanceof Refusal && [429, 503].includes(error.status)
+      // The mesh learns some seconds later than we do that a node is gone, full or about to rest.
+      if (full || error instanceof Unreachable) this.avoid(seating.edge)
+      // A seat that was promised and then refused (a ticket that was spent or came late) is a reason to ask again.
+      throw error instanceof Refusal && unlikely.includes(error.status) ? new Promised(error) : error
     }
   }
 
   /** stay watches over the session until it is lost. */
-  private async stay(viewing: Viewing, node: NodeRef, signal: AbortSignal): Promise<Trouble> {
+  private async stay(viewing: Viewing, node: NodeRef, signal: AbortSignal, onConnected: () => void): Promise<Trouble> {
     const { now } = this.world
     const patience = Math.min(longestPatience, starved * 2 ** this.starvedInARow)
     const dog = new Watchdog(now(), patience)
     let before: Picture | null = null
     let verdict: Verdict = { kind: 'connecting' }
+    let connected = false
     while (!signal.aborted) {
       await this.world.wait(step, signal)
       if (signal.aborted) break
@@ -186,8 +204,13 @@ export class Seat {
       verdict = dog.look({ now: now(), connection: viewing.connection(), bytes: picture.bytes })
       if (verdict.kind === 'silent' && verdict.probe) verdict = dog.heard(now(), await this.ask(node, signal))
       if (verdict.kind === 'lost') break
-      if (verdict.kind === 'flowing') this.starvedInARow = 0
+      if (verdict.kind === 'flowing') {
+        this.starvedInARow = 0
+        this.store.patch({ seen: true })
+      }
       if (verdict.kind !== 'connecting') {
+        if (!connected) onConnected()
+        connected = true
         this.store.patch({ phase: verdict.kind === 'flowing' ? 'live' : 'waiting', trouble: null })
       }
       // The rate is the mean of the last two seconds, so that the number can be read.
@@ -261,6 +284,9 @@ class Promised extends Error {
     super(refusal.message)
   }
 }
+
+/** What a node cannot mean that was just named as our place. */
+const unlikely = [401, 403, 404, 409, 410]
 
 /** right is the bearer token for the media session: none when the URL carries its ticket. */
 function right(seating: Seating, token: string): string {

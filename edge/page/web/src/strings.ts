@@ -7,6 +7,8 @@ const number = new Intl.NumberFormat('en')
 
 export const strings = {
   name: 'Lyceum',
+  incomplete: 'This page did not arrive whole: the node or your network failed.',
+  reload: 'Load it again',
 
   status: {
     idle: 'Not joined',
@@ -54,6 +56,8 @@ export const strings = {
     join: 'Join with sound',
     waiting: 'The class has not started yet',
     waitingHint: 'Stay here: picture and sound begin by themselves.',
+    paused: 'The teacher is away for the moment',
+    pausedHint: 'Stay here: picture and sound return by themselves.',
     joining: 'Finding the node nearest to you…',
     reconnecting: 'The connection was lost. Finding another way…',
     resumed: 'You are back in the class.',
@@ -117,7 +121,8 @@ export const strings = {
     layersHint: 'Each student gets the size that their line carries. A size that nobody wants is not sent on.',
     layerName: { q: 'Small', h: 'Medium', f: 'Full' } as Record<string, string>,
     layerIdle: 'off',
-    moved: 'The node was lost; your class goes on at another one.',
+    moved: 'The connection was lost and is back; your class goes on.',
+    retry: 'Try again',
     leaveWarning: 'Your class is live.',
   },
 
@@ -172,7 +177,7 @@ export const strings = {
         return `There is no open room with this name.${add}`
       case 409:
         return teacher
-          ? `Another teacher is publishing in this room. Ask them to end, then go live.${add}`
+          ? 'Another teacher is publishing in this room, or you are in another tab. Once that class has ended, go live.'
           : `The class cannot be joined at this moment. We keep trying.${add}`
       case 429:
       case 503:

@@ -1,6 +1,6 @@
 // The teacher's side: devices, one published session, and its return after the node dies.
 
-import { join, roomState, Unreachable, type NodeRef } from './api'
+import { join, roomState, Unreachable, type Fetch, type NodeRef } from './api'
 import { pause } from './backoff'
 import {
   cameraTrack,
@@ -18,19 +18,25 @@ import { refused, troubleOf, wait, type Trouble } from './seat'
 import { Store } from './store'
 import { starved, Watchdog } from './watchdog'
 import { bitrate } from './whep'
-import { publish, type Output, type Publishing } from './whip'
+import { publish, sendingOf, type Output, type Publishing, type Sending } from './whip'
 
+/** Studio is what a teacher needs from the world; tests give it others. */
+export interface Studio {
+  fetch: Fetch
+  publish: typeof publish
+  camera: typeof cameraTrack
+  microphone: typeof microphoneTrack
+  screen: typeof screenTrack
+  list: typeof listDevices
+  now: () => number
+  random: () => number
+  /** wait resolves after ms or when the signal aborts. */
+  wait: (ms: number, signal: AbortSignal) => Promise<void>
+}
+
+export type Source = 'camera' | 'microphone' | 'screen'
 export type Showing = 'nothing' | 'camera' | 'screen'
 export type Airing = 'off' | 'connecting' | 'live' | 'reconnecting' | 'failed'
-
-/** Sending tells about one size of the picture as it leaves now. */
-export interface Sending {
-  rid: string
-  width: number
-  height: number
-  framesPerSecond: number
-  bitrate: number
-}
 
 /** TeacherState is all that the page shows. */
 export interface TeacherState {
@@ -42,7 +48,8 @@ export interface TeacherState {
   hasMicrophone: boolean
   cameraOn: boolean
   microphoneOn: boolean
-  fault: { device: 'camera' | 'microphone' | 'screen'; fault: Fault } | null
+  /** What is wrong with each of them; nothing is where all is well. */
+  faults: Partial<Record<Source, Fault>>
   airing: Airing
   trouble: Trouble | null
   /** When the class went live, ms of the clock that `now` reads; 0 before. */
@@ -76,7 +83,7 @@ export class Teacher {
     hasMicrophone: false,
     cameraOn: true,
     microphoneOn: true,
-    fault: null,
+    faults: {},
     airing: 'off',
     trouble: null,
     since: 0,
@@ -100,59 +107,69 @@ export class Teacher {
   private run: AbortController | null = null
   private nap: AbortController | null = null
   private lastPoll = -Infinity
+  private choosing = false
+  private preparing: Promise<void> | null = null
+  private closed = false
+  /** Ends when the devices that were asked for so far are open or refused: two at once would leave one open unseen. */
+  private devicesReady: Promise<void> = Promise.resolve()
 
   constructor(
     private readonly base: string,
     private readonly room: string,
     private readonly token: string,
+    private readonly studio: Studio = realStudio(),
   ) {
     this.entry = { id: '', region: '', place: '', url: base }
     this.plan = new Plan(base)
-    this.forgetDevices = onDevices(() => void this.refreshDevices())
+    this.forgetDevices = onDevices(() => void this.inTurn(() => Promise.resolve()))
   }
 
   /** prepare opens camera and microphone for the preview. What is missing is said; the other one still works. */
-  async prepare(): Promise<void> {
-    this.store.patch({ fault: null })
-    await this.useMicrophone(this.store.get().microphone)
-    await this.useCamera(this.store.get().camera)
+  prepare(): Promise<void> {
+    this.preparing ??= this.openBoth().finally(() => (this.preparing = null))
+    return this.preparing
+  }
+
+  private async openBoth(): Promise<void> {
+    await this.devicesReady
+    if (!this.microphone) await this.useMicrophone(this.store.get().microphone)
+    if (!this.camera) await this.useCamera(this.store.get().camera)
   }
 
   /** useCamera shows this camera ('' is the browser's choice) instead of the present picture. */
-  async useCamera(id: string): Promise<void> {
-    try {
+  useCamera(id: string): Promise<void> {
+    return this.inTurn(async () => {
       // Some systems lend a camera only once, so the old one is given back before the new one is opened.
       this.camera?.stop()
-      this.camera = await cameraTrack(id)
-      this.camera.enabled = this.store.get().cameraOn
-      this.watchEnd(this.camera, 'camera')
-      this.store.patch({ camera: this.camera.getSettings().deviceId ?? id, fault: null })
-      this.stopScreen()
-      await this.show()
-    } catch (error) {
       this.camera = null
-      this.store.patch({ fault: { device: 'camera', fault: faultOf(error) } })
+      const camera = await this.open('camera', () => this.studio.camera(id))
+      if (camera) {
+        this.camera = camera
+        camera.enabled = this.store.get().cameraOn
+        this.watchEnd(camera, 'camera')
+        this.store.patch({ camera: camera.getSettings().deviceId ?? id })
+        this.stopScreen()
+      }
       await this.show()
-    }
-    await this.refreshDevices()
+    })
   }
 
   /** useMicrophone takes the sound from this microphone ('' is the browser's choice). */
-  async useMicrophone(id: string): Promise<void> {
-    try {
+  useMicrophone(id: string): Promise<void> {
+    return this.inTurn(async () => {
       this.microphone?.stop()
-      this.microphone = await microphoneTrack(id)
-      this.microphone.enabled = this.store.get().microphoneOn
-      this.watchEnd(this.microphone, 'microphone')
-      this.store.patch({ microphone: this.microphone.getSettings().deviceId ?? id, fault: null })
-    } catch (error) {
       this.microphone = null
-      this.store.patch({ fault: { device: 'microphone', fault: faultOf(error) } })
-    }
-    this.meter.listen(this.microphone)
-    this.store.patch({ hasMicrophone: this.microphone !== null })
-    await this.session?.replace({ audio: this.microphone })
-    await this.refreshDevices()
+      const microphone = await this.open('microphone', () => this.studio.microphone(id))
+      if (microphone) {
+        this.microphone = microphone
+        microphone.enabled = this.store.get().microphoneOn
+        this.watchEnd(microphone, 'microphone')
+        this.store.patch({ microphone: microphone.getSettings().deviceId ?? id })
+      }
+      this.meter.listen(microphone)
+      this.store.patch({ hasMicrophone: microphone !== null })
+      await this.send({ audio: microphone })
+    })
   }
 
   /** toggleScreen shows the screen instead of the camera, or the camera again. */
@@ -162,20 +179,31 @@ export class Teacher {
       await this.show()
       return
     }
-    try {
-      const screen = await screenTrack()
-      this.screen = screen
-      // The browser's own "stop sharing" button ends the track.
-      screen.addEventListener('ended', () => {
-        if (this.screen !== screen) return
-        this.screen = null
-        void this.show()
-      })
-      this.store.patch({ fault: null })
-      await this.show()
-    } catch (error) {
-      const fault = faultOf(error)
-      if (fault !== 'cancelled') this.store.patch({ fault: { device: 'screen', fault } })
+    // The browser's chooser is open already.
+    if (this.choosing) return
+    this.choosing = true
+    const screen = await this.open('screen', () => this.studio.screen())
+    this.choosing = false
+    if (!screen) return
+    this.screen = screen
+    // The browser's own "stop sharing" button ends the track.
+    screen.addEventListener('ended', () => {
+      if (this.screen !== screen) return
+      this.screen = null
+      void this.show()
+    })
+    await this.show()
+  }
+
+  /** retry opens again what could not be opened. */
+  async retry(source: Source): Promise<void> {
+    switch (source) {
+      case 'camera':
+        return this.useCamera(this.store.get().camera)
+      case 'microphone':
+        return this.useMicrophone(this.store.get().microphone)
+      case 'screen':
+        return this.screen ? undefined : this.toggleScreen()
     }
   }
 
@@ -200,12 +228,12 @@ export class Teacher {
     this.run = run
     this.store.patch({ airing: 'connecting', trouble: null, since: 0, students: null, moves: 0 })
     if (!this.picture() && !this.microphone) await this.prepare()
+    if (run.signal.aborted) return
     if (!this.picture() && !this.microphone) {
       this.run = null
       this.store.patch({ airing: 'off' })
       return
     }
-    if (run.signal.aborted) return
     void this.learn(run.signal)
     void this.air(run.signal).finally(() => {
       if (this.run === run) this.run = null
@@ -223,6 +251,7 @@ export class Teacher {
 
   /** close gives everything back: the page is left. */
   close(): void {
+    this.closed = true
     this.stop()
     this.forgetDevices()
     for (const track of [this.camera, this.screen, this.microphone]) track?.stop()
@@ -244,7 +273,53 @@ export class Teacher {
       showing: this.screen ? 'screen' : this.camera ? 'camera' : 'nothing',
       preview: track ? new MediaStream([track]) : null,
     })
-    await this.session?.replace({ video: track })
+    await this.send({ video: track })
+  }
+
+  /** send exchanges what the session sends. One that ends meanwhile needs it no more; the next one asks for itself. */
+  private async send(media: { video?: MediaStreamTrack | null; audio?: MediaStreamTrack | null }): Promise<void> {
+    try {
+      await this.session?.replace(media)
+    } catch {
+      // The watchdog judges the session.
+    }
+  }
+
+  /** inTurn opens devices one after the other, and lists them afterwards: their names are known then. */
+  private inTurn(work: () => Promise<void>): Promise<void> {
+    const turn = this.devicesReady.then(async () => {
+      if (this.closed) return
+      await work()
+      try {
+        this.store.patch({ devices: await this.studio.list() })
+      } catch {
+        // Without a list there is nothing to choose; the browser's choice stays.
+      }
+    })
+    this.devicesReady = turn.catch(() => undefined)
+    return turn
+  }
+
+  /** open opens one device; null when that failed, and then the store says why. */
+  private async open(source: Source, get: () => Promise<MediaStreamTrack>): Promise<MediaStreamTrack | null> {
+    let track: MediaStreamTrack | null = null
+    let fault: Fault | null = null
+    try {
+      track = await get()
+    } catch (error) {
+      fault = faultOf(error)
+    }
+    if (this.closed) {
+      track?.stop()
+      return null
+    }
+    this.blame(source, fault === 'cancelled' ? null : fault)
+    return track
+  }
+
+  private blame(source: Source, fault: Fault | null): void {
+    const { [source]: _, ...faults } = this.store.get().faults
+    this.store.patch({ faults: fault ? { ...faults, [source]: fault } : faults })
   }
 
   private stopScreen(): void {
@@ -265,22 +340,14 @@ export class Teacher {
         this.meter.listen(null)
         this.store.patch({ hasMicrophone: false })
       }
-      this.store.patch({ fault: { device, fault: 'missing' } })
+      this.blame(device, 'missing')
     })
-  }
-
-  private async refreshDevices(): Promise<void> {
-    try {
-      this.store.patch({ devices: await listDevices() })
-    } catch {
-      // Without a list there is nothing to choose; the browser's choice stays.
-    }
   }
 
   /** learn asks where else this class could be published, as long as the first node can still tell. */
   private async learn(signal: AbortSignal): Promise<void> {
     try {
-      const seating = await join(fetch, this.base, this.room, this.token, [], signal)
+      const seating = await join(this.studio.fetch, this.base, this.room, this.token, [], signal)
       const all = [seating.edge, ...seating.fallbacks]
       this.plan.learn(all.find((node) => node.url === this.base) ?? this.entry, all)
     } catch {
@@ -290,31 +357,36 @@ export class Teacher {
 
   private async air(signal: AbortSignal): Promise<void> {
     let aired = false
-    let conflictSince = 0
+    let conflictSince: number | null = null
     while (!signal.aborted) {
       const asked = this.plan.next()
-      let trouble: Trouble
+      let trouble: Trouble | null
       try {
         const url = `${asked.url}/whip/${encodeURIComponent(this.room)}`
         const media = { video: this.picture(), audio: this.microphone }
-        const session = await publish(fetch, url, this.token, media, signal)
+        const session = await this.studio.publish(this.studio.fetch, url, this.token, media, signal)
         if (signal.aborted) {
           session.close()
           return
         }
         this.session = session
-        // The devices may have changed while the answer travelled.
-        await session.replace({ video: this.picture(), audio: this.microphone })
-        const begun = performance.now()
-        trouble = await this.stay(session, asked, signal, () => {
-          aired = true
-          conflictSince = 0
-          this.plan.served()
-        })
-        this.session = null
-        session.close()
+        let begun = Infinity
+        try {
+          // The devices may have changed while the answer travelled.
+          await session.replace({ video: this.picture(), audio: this.microphone })
+          trouble = await this.stay(session, asked, signal, () => {
+            aired = true
+            begun = this.studio.now()
+            this.plan.served()
+          })
+        } finally {
+          // stop may have ended it, and another run begun since.
+          if (this.session === session) this.session = null
+          session.close()
+        }
+        conflictSince = null
         if (signal.aborted) return
-        this.plan.lost(performance.now() - begun >= good)
+        this.plan.lost(this.studio.now() - begun >= good)
         this.store.patch({ moves: this.store.get().moves + 1 })
       } catch (error) {
         if (signal.aborted) return
@@ -323,19 +395,21 @@ export class Teacher {
         this.plan.failed(no)
         // 409 is another teacher, unless it is this one before a reload: that session is let go once it is quiet.
         const conflict = trouble.kind === 'refused' && trouble.status === 409
-        if (conflict && conflictSince === 0) conflictSince = performance.now()
-        const occupied = conflict && performance.now() - conflictSince > letGo
+        conflictSince = conflict ? (conflictSince ?? this.studio.now()) : null
+        const occupied = conflictSince !== null && this.studio.now() - conflictSince > letGo
         if (trouble.kind === 'browser' || occupied || (no && !conflict && (!aired || this.plan.unanimous))) {
           this.store.patch({ airing: 'failed', trouble, layers: [], bitrate: 0 })
           return
         }
+        // Until it is certain, "another teacher" would only frighten the one who is alone.
+        if (conflict) trouble = null
       }
-      this.store.patch({ airing: aired ? 'reconnecting' : 'connecting', trouble, layers: [], bitrate: 0 })
+      this.store.patch({ airing: aired ? 'reconnecting' : 'connecting', trouble, layers: [], bitrate: 0, rtt: null })
       const nap = new AbortController()
       const wake = () => nap.abort()
       signal.addEventListener('abort', wake)
       this.nap = nap
-      await wait(pause(this.plan.attempt), nap.signal)
+      await this.studio.wait(pause(this.plan.attempt, this.studio.random), nap.signal)
       signal.removeEventListener('abort', wake)
       this.nap = null
     }
@@ -345,25 +419,25 @@ export class Teacher {
   private async stay(session: Publishing, asked: NodeRef, signal: AbortSignal, onLive: () => void): Promise<Trouble> {
     const base = session.node || asked.url
     // A teacher's silence is everybody's, so the node is asked twice as often as a student asks.
-    const dog = new Watchdog(performance.now(), starved, step * 1.5)
+    const dog = new Watchdog(this.studio.now(), starved, step * 1.5)
     let before: Output | null = null
     let live = false
     while (!signal.aborted) {
-      await wait(step, signal)
+      await this.studio.wait(step, signal)
       if (signal.aborted) break
       const output = await session.look()
-      let verdict = dog.look({ now: performance.now(), connection: session.connection(), bytes: output.signs })
+      let verdict = dog.look({ now: this.studio.now(), connection: session.connection(), bytes: output.signs })
       // A node that answers questions but not our packets is left to ICE, which judges that better than we do.
-      if (verdict.kind === 'silent' && verdict.probe) verdict = dog.heard(performance.now(), await this.poll(base, signal))
+      if (verdict.kind === 'silent' && verdict.probe) verdict = dog.heard(this.studio.now(), await this.poll(base, signal))
       if (verdict.kind === 'lost') return { kind: verdict.why === 'unreachable' ? 'unreachable' : 'media' }
       if (verdict.kind !== 'connecting') {
         if (!live) {
           live = true
           onLive()
           const { since } = this.store.get()
-          this.store.patch({ airing: 'live', trouble: null, since: since || performance.now(), node: this.nodeAt(base) })
+          this.store.patch({ airing: 'live', trouble: null, since: since || this.studio.now(), node: this.nodeAt(base) })
         }
-        if (performance.now() - this.lastPoll >= pollEvery) void this.poll(base, signal)
+        if (this.studio.now() - this.lastPoll >= pollEvery) void this.poll(base, signal)
       }
       if (before) this.store.patch({ bitrate: bitrate(before, output), layers: sendingOf(before, output), rtt: output.rtt })
       this.store.patch({ framesEncoded: Math.max(0, ...output.layers.map((layer) => layer.framesEncoded)) })
@@ -373,9 +447,9 @@ export class Teacher {
   }
 
   private async poll(base: string, signal: AbortSignal): Promise<'idle' | 'unreachable'> {
-    this.lastPoll = performance.now()
+    this.lastPoll = this.studio.now()
     try {
-      const room = await roomState(fetch, base, this.room, this.token, signal)
+      const room = await roomState(this.studio.fetch, base, this.room, this.token, signal)
       const known = this.store.get().node
       const home = this.plan.known.find((node) => node.id === room.home) ?? { ...this.nodeAt(base), id: room.home }
       const node = room.home ? home : known
@@ -392,18 +466,17 @@ export class Teacher {
   }
 }
 
-/** sendingOf is what each size of the picture sent between two looks; sizes that sent nothing are left out. */
-export function sendingOf(before: Output, after: Output): Sending[] {
-  return after.layers
-    .map((layer) => {
-      const old = before.layers.find((other) => other.rid === layer.rid)
-      return {
-        rid: layer.rid,
-        width: layer.width,
-        height: layer.height,
-        framesPerSecond: layer.framesPerSecond,
-        bitrate: bitrate({ at: before.at, bytes: old?.bytes ?? 0 }, { at: after.at, bytes: layer.bytes }),
-      }
-    })
-    .filter((layer) => layer.bitrate > 0)
+/** realStudio is what a teacher uses in a browser. */
+export function realStudio(): Studio {
+  return {
+    fetch: (input, init) => globalThis.fetch(input, init),
+    publish,
+    camera: cameraTrack,
+    microphone: microphoneTrack,
+    screen: screenTrack,
+    list: listDevices,
+    now: () => performance.now(),
+    random: Math.random,
+    wait,
+  }
 }

@@ -2,6 +2,7 @@
 
 import type { Fetch } from './api'
 import { chosenPair, hangUp, negotiate, newPeer, num, order, reportsOf, roundTrip, type Report } from './rtc'
+import { bitrate } from './whep'
 
 /** The three sizes of the picture, smallest first. A student on a thin line gets `q`, one on a good line `f`. */
 export const layers: readonly RTCRtpEncodingParameters[] = [
@@ -21,6 +22,15 @@ export interface LayerReport {
   height: number
   framesPerSecond: number
   framesEncoded: number
+}
+
+/** Sending tells about one size of the picture as it leaves now. */
+export interface Sending {
+  rid: string
+  width: number
+  height: number
+  framesPerSecond: number
+  bitrate: number
 }
 
 /** Output is what the teacher's side of the connection shows at one moment. */
@@ -117,4 +127,20 @@ export function outputOf(reports: Report[], at: number): Output {
       .sort((a, b) => rids.indexOf(a.rid) - rids.indexOf(b.rid)),
     rtt: roundTrip(reports),
   }
+}
+
+/** sendingOf is what each size of the picture sent between two looks; sizes that sent nothing are left out. */
+export function sendingOf(before: Output, after: Output): Sending[] {
+  return after.layers
+    .map((layer) => {
+      const old = before.layers.find((other) => other.rid === layer.rid)
+      return {
+        rid: layer.rid,
+        width: layer.width,
+        height: layer.height,
+        framesPerSecond: layer.framesPerSecond,
+        bitrate: bitrate({ at: before.at, bytes: old?.bytes ?? 0 }, { at: after.at, bytes: layer.bytes }),
+      }
+    })
+    .filter((layer) => layer.bitrate > 0)
 }

@@ -69,4 +69,17 @@ describe('ask', () => {
     await asked
     vi.useRealTimers()
   })
+
+  it('does not wait for ever for the rest of an answer', async () => {
+    vi.useFakeTimers()
+    const fetcher = vi.fn((_url: RequestInfo | URL, init?: RequestInit) => {
+      const begun = new Response('')
+      begun.text = () => new Promise((_resolve, reject) => init?.signal?.addEventListener('abort', () => reject(new Error('aborted'))))
+      return Promise.resolve(begun)
+    })
+    const asked = expect(ask(fetcher, 'http://n/')).rejects.toThrow(Unreachable)
+    await vi.advanceTimersByTimeAsync(deadline)
+    await asked
+    vi.useRealTimers()
+  })
 })

@@ -8,9 +8,8 @@ import { faultOf, DeviceError } from '../src/media'
 import { order } from '../src/rtc'
 import { cleanToken, keyOf, parseRoute, pathOf, roomIn, takeToken, tokenIn } from '../src/route'
 import { strings } from '../src/strings'
-import { sendingOf } from '../src/teacher'
 import { bitrate, pictureOf } from '../src/whep'
-import { outputOf } from '../src/whip'
+import { outputOf, sendingOf } from '../src/whip'
 
 describe('pause', () => {
   it('doubles up to its cap and keeps half of itself', () => {
@@ -90,7 +89,7 @@ describe('words', () => {
       expect(strings.refusal(status, '', true).length).toBeGreaterThan(10)
       expect(strings.refusal(status, '', false).length).toBeGreaterThan(10)
     }
-    expect(strings.refusal(409, 'room demo is occupied.', true)).toContain('(room demo is occupied)')
+    expect(strings.refusal(403, 'Room demo is not yours.', true)).toContain('(Room demo is not yours)')
     expect(strings.trouble({ kind: 'refused', status: 403, detail: '' }, false)).toContain('watch')
   })
   it('sorts what browsers throw', () => {

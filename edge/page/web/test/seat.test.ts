@@ -13,11 +13,15 @@ class Mesh {
   live = true
   /** Nodes whose media does not arrive although they answer. */
   mute = new Set<string>()
+  /** Nodes that answer but whose media never connects: a firewall between them and us. */
+  walled = new Set<string>()
   /** The node that joins are sent to, until the mesh notices its death. */
   best = 'a'
   /** Whether joins respect the nodes that a student avoids. */
   heeds = false
   refuse: { status: number; title: string; detail: string } | null = null
+  /** Nodes that have no seat left although joins still name them. */
+  full = new Set<string>()
   readonly asked: string[] = []
   readonly opened: string[] = []
   closed = 0
@@ -46,11 +50,12 @@ class Mesh {
     const { host, pathname } = new URL(url)
     this.opened.push(`${host}${pathname} ${token}`)
     if (!this.alive.has(host)) return this.fetch(url, { method: 'POST' }).then(() => Promise.reject(new Error('unreachable')))
+    if (this.full.has(host)) return Promise.reject(new Refusal(503, 'Full', 'This node is full.'))
     let bytes = 0
     return Promise.resolve({
       stream: {} as MediaStream,
       node: `http://${host}`,
-      connection: () => (this.alive.has(host) ? 'connected' : 'disconnected') as RTCPeerConnectionState,
+      connection: () => (this.walled.has(host) ? 'connecting' : this.alive.has(host) ? 'connected' : 'disconnected') as RTCPeerConnectionState,
       look: () => {
         if (this.alive.has(host) && this.live && !this.mute.has(host)) bytes += 1000
         const zero = { framesDecoded: 0, framesPerSecond: 0, width: 0, height: 0, audioLevel: 0, rtt: 0, packetsLost: 0, packetsReceived: 0 }
@@ -141,13 +146,13 @@ describe('Seat', () => {
     const seat = mesh.seat()
     seat.start()
     await pass(60_000)
-    expect(seat.store.get().phase).toBe('waiting')
+    expect(seat.store.get()).toMatchObject({ phase: 'waiting', seen: false })
     mesh.live = true
     await pass(1000)
     expect(seat.store.get().phase).toBe('live')
     mesh.live = false
     await pass(30_000)
-    expect(seat.store.get().phase).toBe('waiting')
+    expect(seat.store.get()).toMatchObject({ phase: 'waiting', seen: true })
     expect(mesh.opened).toHaveLength(1)
     seat.leave()
   })
@@ -197,6 +202,47 @@ describe('Seat', () => {
     await pass(5000)
     expect(seat.store.get().phase).toBe('live')
     seat.leave()
+  })
+
+  it('takes a seat elsewhere when the node that was named has none left', async () => {
+    const mesh = new Mesh()
+    mesh.heeds = true
+    mesh.full.add('b')
+    mesh.best = 'b'
+    const seat = mesh.seat()
+    seat.start()
+    await pass(100)
+    expect(seat.store.get()).toMatchObject({ phase: 'joining', trouble: { kind: 'refused', status: 503 } })
+    await pass(4000)
+    expect(seat.store.get().phase).toBe('live')
+    expect(seat.store.get().node?.id).toBe('a')
+    seat.leave()
+  })
+
+  it('goes elsewhere when the media of a node cannot be reached', async () => {
+    const mesh = new Mesh()
+    mesh.heeds = true
+    mesh.walled.add('a')
+    const seat = mesh.seat()
+    seat.start()
+    await pass(15_000)
+    expect(mesh.opened.map((one) => one[0])).toEqual(['a', 'b'])
+    expect(seat.store.get()).toMatchObject({ phase: 'live', moves: 1 })
+    seat.leave()
+  })
+
+  it('ends its session in the moment in which it is left', async () => {
+    const mesh = new Mesh()
+    const seat = mesh.seat()
+    seat.start()
+    await pass(2000)
+    expect(seat.watching).toBe(true)
+    seat.leave()
+    // A page that is left runs no timer and hears no answer.
+    expect(mesh.closed).toBe(1)
+    expect(seat.watching).toBe(false)
+    await pass(1000)
+    expect(mesh.closed).toBe(1)
   })
 
   it('believes that the room was closed only when every node says so', async () => {

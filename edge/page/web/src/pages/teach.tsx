@@ -4,11 +4,11 @@ import type { RefObject } from 'preact'
 import { useCallback, useEffect, useMemo, useRef, useState } from 'preact/hooks'
 import { clock, millis, nodeName, nodePlace, rate, size } from '../format'
 import { expose } from '../hook'
-import { mayAlready, type Device } from '../media'
+import { mayAlready, type Device, type Fault } from '../media'
 import { shown } from '../meter'
 import { useStore } from '../store'
 import { strings } from '../strings'
-import { Teacher, type Airing, type TeacherState } from '../teacher'
+import { Teacher, type Airing, type Source, type TeacherState } from '../teacher'
 import { CameraIcon, CameraOffIcon, MicIcon, MicOffIcon, ScreenIcon } from '../ui/icons'
 import { Announcer, Control, Fact, Facts, Header, Note, Pill, type Tone } from '../ui/parts'
 import { useHurry, useWakeLock } from '../ui/wake'
@@ -35,9 +35,15 @@ export function Teach({ room, token, onForget }: { room: string; token: string; 
       if (yes) void prepare()
     })
     const away = () => teacher.close()
+    // The "back" button may show a kept page, whose devices and session are gone.
+    const back = (event: PageTransitionEvent) => {
+      if (event.persisted) location.reload()
+    }
     window.addEventListener('pagehide', away)
+    window.addEventListener('pageshow', back)
     return () => {
       window.removeEventListener('pagehide', away)
+      window.removeEventListener('pageshow', back)
       teacher.close()
     }
   }, [teacher, prepare])
@@ -109,7 +115,16 @@ export function Teach({ room, token, onForget }: { room: string; token: string; 
               </button>
             )}
           </div>
-          {state.fault && <Note id="fault">{strings.fault(state.fault.device, state.fault.fault)}</Note>}
+          {faultsOf(state).map(([source, fault]) => (
+            <Note key={source} id={`fault-${source}`}>
+              {strings.fault(source, fault)}{' '}
+              {fault !== 'insecure' && fault !== 'unsupported' && (
+                <button type="button" class="link" onClick={() => void teacher.retry(source)}>
+                  {words.retry}
+                </button>
+              )}
+            </Note>
+          ))}
           {state.trouble && (
             <Note id="problem">
               {strings.trouble(state.trouble, true)}{' '}
@@ -129,6 +144,10 @@ export function Teach({ room, token, onForget }: { room: string; token: string; 
       <Announcer text={state.moves > 0 && state.airing === 'live' ? words.moved : strings.status[state.airing]} />
     </div>
   )
+}
+
+function faultsOf(state: TeacherState): [Source, Fault][] {
+  return Object.entries(state.faults) as [Source, Fault][]
 }
 
 function Preview({ state }: { state: TeacherState }) {
@@ -267,9 +286,9 @@ function useDiagnosis(teacher: Teacher, state: TeacherState, room: string): void
       students: state.students ?? 0,
       error: state.trouble
         ? strings.trouble(state.trouble, true)
-        : state.fault
-          ? strings.fault(state.fault.device, state.fault.fault)
-          : '',
+        : faultsOf(state)
+            .map(([source, fault]) => strings.fault(source, fault))
+            .join(' '),
     }))
   }, [teacher, state, room])
 }

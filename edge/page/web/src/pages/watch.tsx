@@ -8,6 +8,7 @@ import { useStore } from '../store'
 import { strings } from '../strings'
 import { FullIcon, LeaveIcon, PlayIcon, SilentIcon, SmallIcon, SoundIcon } from '../ui/icons'
 import { Announcer, Control, Fact, Facts, Header, Pill, type Tone } from '../ui/parts'
+import { useIdle } from '../ui/idle'
 import { useHurry, useWakeLock } from '../ui/wake'
 
 const words = strings.watch
@@ -34,12 +35,15 @@ export function Watch({ room, token, onForget }: { room: string; token: string; 
   const [muted, setMuted] = useState(false)
   const [volume, setVolume] = useState(1)
   const [full, setFull] = useState(false)
+  const idle = useIdle()
 
   useEffect(() => {
     seat.start()
     const away = (event: PageTransitionEvent) => {
+      const watching = seat.watching
       seat.leave()
-      if (event.persisted) window.addEventListener('pageshow', () => seat.start(), { once: true })
+      // The page is kept for the "back" button: whoever returns to it goes on.
+      if (event.persisted && watching) window.addEventListener('pageshow', () => seat.start(), { once: true })
     }
     window.addEventListener('pagehide', away)
     return () => {
@@ -143,9 +147,11 @@ export function Watch({ room, token, onForget }: { room: string; token: string; 
       </Header>
       <main class="room">
         <div class="room-main">
-          <div class={state.phase === 'live' ? 'stage' : 'stage stage-words'} ref={stage}>
-            <video ref={video} playsInline autoPlay aria-label={words.video} class={state.phase === 'live' ? '' : 'dimmed'} />
-            <Overlay state={state} playing={playing} onSound={toggleSound} onAgain={() => seat.start()} onForget={onForget} />
+          <div class={idle ? 'player player-idle' : 'player'} ref={stage}>
+            <div class={state.phase === 'live' ? 'stage' : 'stage stage-words'}>
+              <video ref={video} playsInline autoPlay aria-label={words.video} class={state.phase === 'live' ? '' : 'dimmed'} />
+              <Overlay state={state} playing={playing} onSound={toggleSound} onAgain={() => seat.start()} onForget={onForget} />
+            </div>
             {active && (
               <div class="bar" role="group" aria-label={words.video}>
                 <Control id="mute" keys="m" off={silent} label={silent ? words.unmute : words.mute} onClick={toggleSound}>
@@ -229,8 +235,8 @@ function Overlay(props: { state: SeatState; playing: Playing; onSound: () => voi
           <i />
           <i />
         </span>
-        <h2>{words.waiting}</h2>
-        <p>{words.waitingHint}</p>
+        <h2>{state.seen ? words.paused : words.waiting}</h2>
+        <p>{state.seen ? words.pausedHint : words.waitingHint}</p>
         {tap}
       </div>
     )
@@ -290,9 +296,9 @@ function useAnnouncement(state: SeatState): string {
     const was = before.current
     if (was === state.phase) return
     before.current = state.phase
-    if (state.phase === 'waiting') setText(words.waiting)
+    if (state.phase === 'waiting') setText(state.seen ? words.paused : words.waiting)
     else setText(was === 'reconnecting' && state.phase === 'live' ? words.resumed : strings.status[state.phase])
-  }, [state.phase])
+  }, [state.phase, state.seen])
   return text
 }
 

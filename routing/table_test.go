@@ -1,0 +1,155 @@
+package routing
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"lyceum/mesh/gossip"
+	"lyceum/routing/directory"
+)
+
+// news is a directory and a gossip of which the test tells.
+type news struct {
+	mu sync.Mutex
+	// Guarded by mu.
+	home           string
+	members        []gossip.Member
+	rtt            map[string]time.Duration
+	rooms, changed chan struct{}
+}
+
+func (n *news) tell(change func()) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	change()
+	close(n.changed)
+	n.changed = make(chan struct{})
+}
+
+func (n *news) Members() []gossip.Member {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return append([]gossip.Member(nil), n.members...)
+}
+
+func (n *news) RTT(node string) (time.Duration, bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	d, ok := n.rtt[node]
+	return d, ok
+}
+
+func (n *news) Changed() <-chan struct{} {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.changed
+}
+
+// newsOfRooms is the directory's side of news.
+type newsOfRooms struct{ *news }
+
+func (n newsOfRooms) Room(name string) (directory.Room, bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return directory.Room{Name: name, Home: n.home, Epoch: 7}, true
+}
+
+func (n newsOfRooms) Changed() <-chan struct{} {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.rooms
+}
+
+func TestTableFollowsTheMesh(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := &news{
+			home: "home", members: mesh("eu/home", "ap/seoul+", "ap/tokyo"), rtt: map[string]time.Duration{},
+			rooms: make(chan struct{}), changed: make(chan struct{}),
+		}
+		table := NewTable("tokyo", newsOfRooms{n})
+		ctx, stop := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { _ = table.Run(ctx, n) })
+		defer running.Wait()
+		defer stop()
+		from := func(want string) {
+			t.Helper()
+			if hop, err := table.Next("algebra"); err != nil || hop.Node != want || hop.Self || hop.Epoch != 7 {
+				t.Errorf("next: %+v (%v), want %s", hop, err, want)
+			}
+		}
+		told := func(what string, want bool, change func()) {
+			t.Helper()
+			changed := table.Changed()
+			change()
+			select {
+			case <-changed:
+				if !want {
+					t.Errorf("%s changed the table", what)
+				}
+			case <-time.After(5 * time.Second):
+				if want {
+					t.Errorf("%s did not change the table", what)
+				}
+			}
+		}
+		synctest.Wait()
+		from("seoul")
+		told("load", false, func() { n.tell(func() { n.members[1].Load.Sessions = 99 }) })
+		told("a hub that drains", true, func() { n.tell(func() { n.members[1].Draining = true }) })
+		from("home")
+		told("a hub that is back", true, func() { n.tell(func() { n.members[1].Draining = false }) })
+		from("seoul")
+		told("a dead hub", true, func() { n.tell(func() { n.members[1].Alive = false }) })
+		from("home")
+		told("a new home", true, func() {
+			n.mu.Lock()
+			defer n.mu.Unlock()
+			n.home = "tokyo"
+			close(n.rooms)
+			n.rooms = make(chan struct{})
+		})
+		if hop, err := table.Next("algebra"); err != nil || !hop.Self {
+			t.Errorf("next: %+v (%v), want this node itself", hop, err)
+		}
+	})
+}
+
+func TestStandbyIgnoresSmallChangesOfRoundTrips(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ms := time.Millisecond
+		n := &news{
+			home: "home", members: mesh("eu/home", "ap/tokyo", "us/virginia", "in/mumbai"),
+			rtt:   map[string]time.Duration{"virginia": 150 * ms, "mumbai": 145 * ms},
+			rooms: make(chan struct{}), changed: make(chan struct{}),
+		}
+		table := NewTable("tokyo", newsOfRooms{n})
+		ctx, stop := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { _ = table.Run(ctx, n) })
+		defer running.Wait()
+		defer stop()
+		standby := func(virginia time.Duration) string {
+			n.mu.Lock()
+			n.rtt["virginia"] = virginia
+			n.mu.Unlock()
+			<-time.After(measureEvery + time.Second)
+			p, err := table.Plan("algebra")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return p.Standby
+		}
+		for _, step := range []struct {
+			virginia time.Duration
+			want     string
+		}{{150 * ms, "mumbai"}, {140 * ms, "mumbai"}, {90 * ms, "virginia"}, {110 * ms, "virginia"}, {200 * ms, "mumbai"}} {
+			if got := standby(step.virginia); got != step.want {
+				t.Errorf("with %v to virginia the standby is %s, want %s", step.virginia, got, step.want)
+			}
+		}
+	})
+}
