@@ -17,7 +17,8 @@ const (
 	urgencies      = 8
 )
 
-// queuePackets bounds the queue of a link: 8,192 full packets are 10 MB, half a second of 160 Mbps.
+// queuePackets bounds the queue of a link: 8,192 full packets are 10 MB, half a second of 160 Mbps. Where each is a chunk of
+// its own, the buffers of the chunks take ten times as much.
 const queuePackets = 8192
 
 // chunk is a chunk on its way out.
