@@ -20,7 +20,8 @@ import (
 const peerALPN = "node/1"
 
 const (
-	peerTimeout = 2 * time.Second
+	// peerTimeout is shorter than a page waits for an answer (2 s), so that a dead node does not make a living one look dead.
+	peerTimeout = time.Second
 	peerMax     = 1 << 20
 	// countEvery is how long the counts of a room are kept: a class of 500 pages that ask every 3 s costs the room's
 	// home one round of questions a second.
