@@ -113,7 +113,11 @@ func (u *up) fixed(s ready, took time.Duration) string {
 		fmt.Fprintf(&b, "\nTeach (at %s):\n  %s\n", s.Nodes[0].ID, s.Teacher.Page)
 	}
 	fmt.Fprintf(&b, "\nWatch as a student (at %s):\n  %s\n", s.Nodes[1].ID, s.Student.Page)
-	fmt.Fprintf(&b, "\nAddresses and tokens for other clients:  %s\nLogs, node by node:  %s\n\n", u.seatsFile(), u.children.logs)
+	fmt.Fprintf(&b, "\nAddresses and tokens for other clients:  %s\nLogs, node by node:\n", u.seatsFile())
+	for _, s := range sites {
+		fmt.Fprintf(&b, "  %s\n", u.children.logFile(s.ID))
+	}
+	b.WriteString("\n")
 	return b.String()
 }
 

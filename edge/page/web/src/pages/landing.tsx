@@ -10,7 +10,7 @@ const words = strings.landing
 
 const commands: [command: string, does: string][] = [
   ['lyceum room open ROOM', words.openRoom],
-  ['lyceum token', words.makeToken],
+  ['lyceum token --cluster … --keys … --room …', words.makeToken],
   ['lyceum nodes', words.listNodes],
 ]
 
