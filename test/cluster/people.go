@@ -90,15 +90,19 @@ type Students struct {
 	now client.Report
 }
 
-// Watch lets n students come to a room at a node.
-func (c *Cluster) Watch(room string, at *Node, n int) *Students {
+// Watch lets n students come to a room at a node, all at once.
+func (c *Cluster) Watch(room string, at *Node, n int) *Students { return c.WatchOver(room, at, n, 0) }
+
+// WatchOver lets n students come to a room at a node, evenly over some time.
+func (c *Cluster) WatchOver(room string, at *Node, n int, ramp time.Duration) *Students {
 	c.t.Helper()
 	host, token := c.person(room, ticket.Student)
 	ctx, stop := context.WithCancel(context.Background())
 	s := &Students{c: c, stop: stop, report: make(chan client.Report, 1)}
 	go func() {
 		r, err := client.Watch(ctx, client.WatchConfig{
-			URL: at.cfg.HTTP.URL + "/whep/" + room, Token: token, Students: n, HTTP: httpClient(host), SettingEngine: engine(host),
+			URL: at.cfg.HTTP.URL + "/whep/" + room, Token: token, Students: n, Ramp: ramp, HTTP: httpClient(host),
+			SettingEngine: engine(host),
 			OnProgress: func(r client.Report) {
 				s.mu.Lock()
 				defer s.mu.Unlock()
