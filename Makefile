@@ -28,17 +28,17 @@ FUZZTIME ?= 1m
 TESTFLAGS ?=
 
 .PHONY: check test build web fuzz bench fmt
-.PHONY: setup fmt-check static race fuzz-short web-check browser
+.PHONY: setup fmt-check static race stories fuzz-short web-check browser
 
 # The whole of vet runs with the tests: its own pass would compile everything once more. Code behind the tag "browser"
 # is checked here and run by "make browser".
-check: fmt-check static race fuzz-short web-check
-	@.ci/closing fmt static vet-browser race fuzz web
+check: fmt-check static race stories fuzz-short web-check
+	@.ci/closing fmt static vet-browser race stories fuzz web
 
 test: setup check
 	@.ci/step pages .ci/web dist
 	@$(MAKE) --no-print-directory browser
-	@.ci/closing fmt static vet-browser race fuzz web pages browser
+	@.ci/closing fmt static vet-browser race stories fuzz web pages browser
 
 setup:
 	@.ci/step setup .ci/setup
@@ -52,6 +52,10 @@ static: $(STATICCHECK)
 
 race:
 	@all=$(packages); .ci/step race go test -race -vet=all -p 2 -timeout 10m $(TESTFLAGS) $$all
+
+# The stories once more as they are meant, with all their students.
+stories:
+	@.ci/step stories go test -count=1 -timeout 5m $(TESTFLAGS) ./test/story
 
 fuzz-short:
 	@.ci/step fuzz .ci/fuzz 2s

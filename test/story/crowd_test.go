@@ -9,9 +9,6 @@ import (
 	"lyceum/test/sim"
 )
 
-// crowd is how many students come to each of four edges within ten seconds.
-const crowd = 50
-
 func TestCrowdCostsTheTeacherNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := cluster.New(t, continents, "eu/frankfurt", "ap/singapore", "ap/jakarta", "us/virginia", "us/oregon")
