@@ -100,9 +100,13 @@ type PublishRequest struct {
 	Offer string
 }
 
-// quiet is how long the same person's session must have sent nothing before a new one replaces it. A browser that was
-// closed or an encoder that crashed sends nothing from that moment on; one that sends is somebody's class.
-const quiet = time.Second
+// A session of the same person is replaced by a new one when it has sent nothing for quiet, or has not begun to send
+// within patience. A browser that was closed or an encoder that crashed sends nothing from that moment on; one that sends,
+// or is about to, is somebody's class. OBS and browsers send within a second or two of their answer.
+const (
+	quiet    = time.Second
+	patience = 5 * time.Second
+)
 
 // Publish makes a publisher and the SDP answer for it, with all candidates. A session of the same person in the same room
 // that has gone quiet ends: its browser was reloaded, or its encoder restarted. Whoever else comes gets ErrOccupied.
@@ -137,7 +141,7 @@ func (o *Origin) freeLocked(rq PublishRequest) error {
 	if p == nil || p.isClosing() {
 		return nil
 	}
-	if p.rq.Subject != rq.Subject || o.cfg.Now().Sub(p.lastHeard()) < quiet {
+	if p.rq.Subject != rq.Subject || p.holds(o.cfg.Now()) {
 		return ErrOccupied
 	}
 	return nil

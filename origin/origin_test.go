@@ -391,6 +391,26 @@ func TestAMissingPacketIsAskedForAndFindsItsPlace(t *testing.T) {
 	}
 }
 
+func TestSessionThatNeverSendsHoldsItsRoomForAMoment(t *testing.T) {
+	var later atomic.Int64
+	o, _ := start(t, Config{Now: func() time.Time { return time.Now().Add(time.Duration(later.Load())) }})
+	first := newTeacher(t, webrtc.MimeTypeVP8)
+	p, _, err := o.Publish(t.Context(), PublishRequest{Room: "math", Subject: "anna", Offer: first.offer})
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := PublishRequest{Room: "math", Subject: "anna", Offer: newTeacher(t, webrtc.MimeTypeVP8).offer}
+	later.Store(int64(patience - time.Second))
+	if _, _, err := o.Publish(t.Context(), again); !errors.Is(err, ErrOccupied) {
+		t.Errorf("while the first session may be about to send: %v, want ErrOccupied", err)
+	}
+	later.Store(int64(patience))
+	if _, _, err := o.Publish(t.Context(), again); err != nil {
+		t.Errorf("after its patience: %v", err)
+	}
+	ended(t, p, ErrReplaced)
+}
+
 func TestOneTeacherInARoom(t *testing.T) {
 	var later atomic.Int64
 	o, hub := start(t, Config{Now: func() time.Time { return time.Now().Add(time.Duration(later.Load())) }})

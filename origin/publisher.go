@@ -370,12 +370,12 @@ func (p *Publisher) read(remote *webrtc.TrackRemote, f *feed, l *layer) {
 	}
 }
 
-// lastHeard is when media came last, or the beginning of a publisher that has sent none yet.
-func (p *Publisher) lastHeard() time.Time {
+// holds reports whether the publisher sends, or may be about to begin.
+func (p *Publisher) holds(now time.Time) bool {
 	if at := p.heard.Load(); at != 0 {
-		return time.Unix(0, at)
+		return now.Sub(time.Unix(0, at)) < quiet
 	}
-	return p.since
+	return now.Sub(p.since) < patience
 }
 
 // readReports reads a layer's sender reports.
