@@ -159,10 +159,14 @@ func TestRoomsOutliveTheNodes(t *testing.T) {
 	}
 	m.Stop(t)
 	m = Start(t, "--data", dir)
-	out, err := Command(t, "room", "list", "--admin", m.Nodes[2].Admin).CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "Linear algebra") {
-		t.Errorf("%v: after a restart the rooms are:\n%s", err, out)
-	}
+	// A node that was stopped before it heard of the room hears of it from the others.
+	Eventually(t, 10*time.Second, func() string {
+		out, err := Command(t, "room", "list", "--admin", m.Nodes[2].Admin).CombinedOutput()
+		if err != nil || !strings.Contains(string(out), "Linear algebra") {
+			return fmt.Sprintf("%v: after a restart the rooms are:\n%s", err, out)
+		}
+		return ""
+	})
 }
 
 func TestNothingOutlivesAKilledParent(t *testing.T) {
