@@ -209,6 +209,15 @@ func (g *Gossip) leave() error {
 	deadline := time.Now().Add(leaveWithin)
 	self, _ := g.Member(g.id)
 	g.tell(self.Load, true)
+	g.mu.Lock()
+	news := appendNews(nil, new(g.members[g.id].news()))
+	g.mu.Unlock()
+	// To each at once, besides the rounds of gossip: a busy node may not get through enough of them before it is gone.
+	for _, m := range g.list.Members() {
+		if m.Name != g.id {
+			_ = g.list.SendBestEffort(m, news) // whoever does not hear it hears it from another
+		}
+	}
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for half := deadline.Add(-leaveWithin / 2); g.living() > 1 && g.queue.NumQueued() > 0 && time.Now().Before(half); {
