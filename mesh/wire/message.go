@@ -27,7 +27,6 @@ const (
 	kindReport
 	kindState
 	kindGoAway
-	kindStripes
 )
 
 func newMessage(kind uint64) Message {
@@ -54,8 +53,6 @@ func newMessage(kind uint64) Message {
 		return new(State)
 	case kindGoAway:
 		return new(GoAway)
-	case kindStripes:
-		return new(Stripes)
 	}
 	return nil
 }
