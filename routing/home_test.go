@@ -50,16 +50,16 @@ func TestTable(t *testing.T) {
 		"yours": {Home: "frankfurt", Epoch: 9},
 		"new":   {},
 	})
-	if hop, err := table.Next("mine"); err != nil || !hop.Self || hop.Epoch != 7 {
+	if hop, err := table.Next("mine", nil); err != nil || !hop.Self || hop.Epoch != 7 {
 		t.Errorf("mine: %+v %v", hop, err)
 	}
-	if hop, err := table.Next("yours"); err != nil || hop.Self || hop.Node != "frankfurt" || table.Epoch("yours") != 9 {
+	if hop, err := table.Next("yours", nil); err != nil || hop.Self || hop.Node != "frankfurt" || table.Epoch("yours") != 9 {
 		t.Errorf("yours: %+v %v", hop, err)
 	}
-	if _, err := table.Next("new"); !errors.Is(err, ErrNoHome) {
+	if _, err := table.Next("new", nil); !errors.Is(err, ErrNoHome) {
 		t.Errorf("new: %v, want ErrNoHome", err)
 	}
-	if _, err := table.Next("none"); !errors.Is(err, directory.ErrUnknownRoom) || table.Epoch("none") != 0 {
+	if _, err := table.Next("none", nil); !errors.Is(err, directory.ErrUnknownRoom) || table.Epoch("none") != 0 {
 		t.Errorf("none: %v, want ErrUnknownRoom", err)
 	}
 }

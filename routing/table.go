@@ -135,11 +135,11 @@ func (t *Table) tell() {
 
 // Plan is from where this node gets a room's tracks, and why.
 func (t *Table) Plan(room string) (Plan, error) {
-	_, p, err := t.plan(room)
+	_, p, err := t.plan(room, nil)
 	return p, err
 }
 
-func (t *Table) plan(room string) (directory.Room, Plan, error) {
+func (t *Table) plan(room string, avoid []string) (directory.Room, Plan, error) {
 	r, ok := t.rooms.Room(room)
 	if !ok {
 		return r, Plan{}, fmt.Errorf("room %s: %w", room, directory.ErrUnknownRoom)
@@ -148,7 +148,7 @@ func (t *Table) plan(room string) (directory.Room, Plan, error) {
 	members, rtts := t.members, t.rtts
 	t.mu.Unlock()
 	p, err := Parent(r, View{
-		Self: t.self, Members: members,
+		Self: t.self, Members: members, Avoid: avoid,
 		RTT: func(_, to string) (time.Duration, bool) { d, ok := rtts[to]; return d, ok },
 	})
 	if err != nil {
@@ -157,16 +157,17 @@ func (t *Table) plan(room string) (directory.Room, Plan, error) {
 	return r, p, nil
 }
 
-// Next is the node from which this node gets a room's tracks.
-func (t *Table) Next(room string) (link.Hop, error) {
-	r, p, err := t.plan(room)
+// Next is the node from which this node gets a room's tracks, and the one that stands by. The nodes to avoid have failed
+// this one lately.
+func (t *Table) Next(room string, avoid []string) (link.Hop, error) {
+	r, p, err := t.plan(room, avoid)
 	switch {
 	case err != nil:
 		return link.Hop{}, err
 	case p.Parent == "":
 		return link.Hop{Self: true, Node: t.self, Epoch: r.Epoch}, nil
 	}
-	return link.Hop{Node: p.Parent, Epoch: r.Epoch}, nil
+	return link.Hop{Node: p.Parent, Standby: p.Standby, Epoch: r.Epoch}, nil
 }
 
 // Changed is closed when the answer of Next or Epoch may have changed. News of how busy members are close nothing.

@@ -77,7 +77,7 @@ func TestTableFollowsTheMesh(t *testing.T) {
 		defer stop()
 		from := func(want string) {
 			t.Helper()
-			if hop, err := table.Next("algebra"); err != nil || hop.Node != want || hop.Self || hop.Epoch != 7 {
+			if hop, err := table.Next("algebra", nil); err != nil || hop.Node != want || hop.Self || hop.Epoch != 7 {
 				t.Errorf("next: %+v (%v), want %s", hop, err, want)
 			}
 		}
@@ -112,7 +112,7 @@ func TestTableFollowsTheMesh(t *testing.T) {
 			close(n.rooms)
 			n.rooms = make(chan struct{})
 		})
-		if hop, err := table.Next("algebra"); err != nil || !hop.Self {
+		if hop, err := table.Next("algebra", nil); err != nil || !hop.Self {
 			t.Errorf("next: %+v (%v), want this node itself", hop, err)
 		}
 	})

@@ -231,14 +231,29 @@ func writeTree(b *strings.Builder, t node.Tree) {
 	var branch func(parent, indent string)
 	branch = func(parent, indent string) {
 		for _, n := range children[parent] {
-			fmt.Fprintf(b, "%s%s  %s, %s\n", indent, n.ID, count(n.Students, "student"), strings.Join(n.Carries(), ", "))
+			fmt.Fprintf(b, "%s%s  %s, %s%s\n", indent, n.ID, count(n.Students, "student"), strings.Join(n.Carries(), ", "), reach(n))
 			branch(n.ID, indent+"  ")
 		}
 	}
 	branch("", "  ")
+	if len(t.StandingBy) > 0 {
+		fmt.Fprintf(b, "  standing by, without media: %s\n", strings.Join(t.StandingBy, ", "))
+	}
 	for _, problem := range slices.Sorted(slices.Values(t.Problems)) {
 		fmt.Fprintf(b, "  %s\n", problem)
 	}
+}
+
+// reach says how a node is reached from its parent, and who stands by.
+func reach(n node.TreeNode) string {
+	var s string
+	if n.Link != nil {
+		s = fmt.Sprintf("  [%s]", n.Link)
+	}
+	if n.Standby != "" {
+		s += "  standby " + n.Standby
+	}
+	return s
 }
 
 // count is a number of things in words.

@@ -218,12 +218,16 @@ func (n *Node) askTree(ctx context.Context, room directory.Room) Tree {
 		if len(a.Tracks) == 0 && a.Students == 0 {
 			continue
 		}
+		if a.Node != room.Home && a.standsBy() {
+			t.StandingBy = append(t.StandingBy, a.Node)
+			continue
+		}
 		t.Students += a.Students
 		node := TreeNode{ID: a.Node, Students: a.Students, Tracks: a.Tracks}
 		if a.Node == room.Home {
 			t.Live = a.Live()
 		} else {
-			node.Parent = a.Parent
+			node.Parent, node.Standby, node.Link = a.Parent, a.Standby, a.Link
 		}
 		t.Nodes = append(t.Nodes, node)
 	}
@@ -243,25 +247,31 @@ func (n *Node) localRoom(name string) LocalRoom {
 			r.Students = s.Students
 		}
 	}
-	r.Parent = parent(n.links.Status(), name)
+	r.Parent, r.Standby, r.Link = parent(n.links.Status(), name)
 	return r
 }
 
-// parent is the node from which most of a room's tracks come. They come from two nodes only while the way changes.
-func parent(links []link.LinkStatus, room string) (node string) {
+// parent is the node from which most of a room's tracks come, the one that stands by, and the link to the first. They
+// come from two nodes only while the way changes.
+func parent(links []link.LinkStatus, room string) (node, standby string, info *LinkInfo) {
 	most := 0
 	for _, l := range links {
-		tracks := 0
+		tracks, bytes := 0, uint64(0)
 		for _, s := range l.Subscriptions {
-			if l.Direction == "up" && s.Room == room {
-				tracks++
+			switch {
+			case l.Direction != "up" || s.Room != room:
+			case s.Standby:
+				standby = l.Peer
+			default:
+				tracks, bytes = tracks+1, bytes+s.Bytes
 			}
 		}
 		if tracks > most {
 			node, most = l.Peer, tracks
+			info = &LinkInfo{Age: l.Age, RTT: l.RTT, Loss: l.Loss, Stripes: l.Stripes, Bytes: bytes}
 		}
 	}
-	return node
+	return node, standby, info
 }
 
 // peerHandler answers other nodes.

@@ -89,7 +89,8 @@ type Mesh struct {
 	Listen string `koanf:"listen"`
 	// Advertise is how other nodes reach the port. Empty means the listening address.
 	Advertise string `koanf:"advertise"`
-	// Stripes is the number of QUIC connections of a link, 2 to 16. 0 means 4.
+	// Stripes is the number of QUIC connections of a link that this node dials, 2 to 16. 0 lets the number follow the
+	// demand and the losses of the way.
 	Stripes int `koanf:"stripes"`
 }
 
@@ -168,9 +169,6 @@ func (c Config) WithDefaults() Config {
 	}
 	if c.Seats == 0 {
 		c.Seats = 2000
-	}
-	if c.Mesh.Stripes == 0 {
-		c.Mesh.Stripes = 4
 	}
 	if len(c.Directory.Voters) == 0 && c.Node != "" {
 		c.Directory.Voters = []string{c.Node}
@@ -259,8 +257,8 @@ func (c Config) Validate() error {
 			bad("webrtc.addresses", "%q is not an IP address", a)
 		}
 	}
-	if c.Mesh.Stripes < 2 || c.Mesh.Stripes > 16 {
-		bad("mesh.stripes", "%d is not between 2 and 16", c.Mesh.Stripes)
+	if n := c.Mesh.Stripes; n != 0 && (n < 2 || n > 16) {
+		bad("mesh.stripes", "%d is neither 0, which follows the demand, nor between 2 and 16", n)
 	}
 	c.HTTP.validate(bad, hostPort)
 	if n := len(c.Directory.Voters); c.Node != "" && (n%2 == 0 || n > 5) {

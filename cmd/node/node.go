@@ -276,9 +276,17 @@ func (n *Node) Run(ctx context.Context) error {
 	defer n.closeMux()
 	defer n.locator.Close()
 	g, ctx := errgroup.WithContext(ctx)
+	// The links let the children go elsewhere without a gap, which takes the tracks and the connections.
+	linked, part := context.WithCancel(context.WithoutCancel(ctx))
+	defer part()
 	for name, run := range map[string]func(context.Context) error{
-		"gossip": n.gossip.Run, "mesh": n.endpoint.Run, "directory": n.rooms.Run, "relay": n.hub.Run,
-		"links":  func(ctx context.Context) error { return n.links.Run(ctx, n.hub) },
+		"gossip": n.gossip.Run, "directory": n.rooms.Run,
+		"mesh":  func(context.Context) error { return n.endpoint.Run(linked) },
+		"relay": func(context.Context) error { return n.hub.Run(linked) },
+		"links": func(ctx context.Context) error {
+			defer part()
+			return n.links.Run(ctx, n.hub)
+		},
 		"origin": n.origin.Run, "edge": n.edge.Run, "peers": n.peers.Run,
 		"routing": func(ctx context.Context) error { return n.table.Run(ctx, n.gossip) },
 		"rooms":   n.followRooms,

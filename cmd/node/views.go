@@ -80,9 +80,36 @@ type NodeList struct {
 type LocalRoom struct {
 	Node string `json:"node"`
 	// Parent is the node it gets the tracks from, as its links have it; "" for none.
-	Parent   string              `json:"parent,omitempty"`
+	Parent string `json:"parent,omitempty"`
+	// Standby is the node that takes the parent's place when it fails; "" for none.
+	Standby string `json:"standby,omitempty"`
+	// Link is the one to the parent, nil for none.
+	Link     *LinkInfo           `json:"link,omitempty"`
 	Students int                 `json:"students"`
 	Tracks   []relay.TrackStatus `json:"tracks"`
+}
+
+// LinkInfo is the link to a parent, with what came over it for one room.
+type LinkInfo struct {
+	Age     float64 `json:"age_s"`
+	RTT     float64 `json:"rtt_ms"`
+	Loss    float64 `json:"loss"` // of the QUIC packets that went up
+	Stripes int     `json:"stripes"`
+	Bytes   uint64  `json:"bytes"` // of the room, since its tracks are subscribed
+}
+
+// String is the link in a few words.
+func (l *LinkInfo) String() string {
+	return fmt.Sprintf("%.0f ms, %.1f %% lost, %d stripes, %.1f MB, %s old",
+		l.RTT, l.Loss*100, l.Stripes, float64(l.Bytes)/1e6, time.Duration(l.Age*float64(time.Second)).Round(time.Second))
+}
+
+// standsBy reports whether the node holds tracks that nobody wants packets of.
+func (r LocalRoom) standsBy() bool {
+	wanted := func(l relay.LayerStatus) bool { return l.Wanted }
+	return len(r.Tracks) > 0 && r.Students == 0 && !slices.ContainsFunc(r.Tracks, func(t relay.TrackStatus) bool {
+		return slices.ContainsFunc(t.Layers, wanted)
+	})
 }
 
 // Live reports whether somebody publishes one of the tracks.
@@ -98,6 +125,8 @@ type Tree struct {
 	Live     bool       `json:"live"`
 	Students int        `json:"students"`
 	Nodes    []TreeNode `json:"nodes"`
+	// StandingBy are nodes that no media comes to and that are ready to take a parent's place.
+	StandingBy []string `json:"standing_by,omitempty"`
 	// Problems name the nodes that did not answer.
 	Problems []string `json:"problems,omitempty"`
 }
@@ -105,8 +134,11 @@ type Tree struct {
 // TreeNode is one node that carries a room.
 type TreeNode struct {
 	ID string `json:"id"`
-	// Parent is the node it gets the tracks from; it is empty at the home, and elsewhere while there is none.
+	// Parent is the node it gets the tracks from; it is empty at the home, and elsewhere while there is none. Standby takes
+	// its place when it fails, and Link is how it is reached.
 	Parent   string              `json:"parent,omitempty"`
+	Standby  string              `json:"standby,omitempty"`
+	Link     *LinkInfo           `json:"link,omitempty"`
 	Students int                 `json:"students"`
 	Tracks   []relay.TrackStatus `json:"tracks"`
 }
@@ -124,7 +156,10 @@ func (n TreeNode) Carries() []string {
 					wanted++
 				}
 			}
-			if len(t.Layers) > 1 {
+			switch {
+			case wanted == 0 && n.Parent != "":
+				s = t.Name + " standing by"
+			case len(t.Layers) > 1:
 				s += fmt.Sprintf(" (%d of %d layers wanted)", wanted, len(t.Layers))
 			}
 		}

@@ -53,7 +53,8 @@ type LinksConfig struct {
 	Node string
 	// Boot is when this process started, in milliseconds since the Unix epoch. It must differ between two runs.
 	Boot uint64
-	// Stripes is the number of QUIC connections of a link that this node dials, 2 to 16. 0 means 4.
+	// Stripes is the number of QUIC connections of a link that this node dials, 2 to 16. 0 lets the number follow the
+	// demand and the way: 4 at first, 2 to 16 later, 32 where losses leave so little to each that 16 do not do.
 	Stripes int
 	// Heartbeat is the time between two heartbeats; after three missed ones a link is given up. 0 means 200 ms.
 	Heartbeat time.Duration
@@ -69,8 +70,10 @@ type LinksConfig struct {
 }
 
 const (
-	minStripes = 2
-	maxStripes = 16
+	minStripes   = 2
+	startStripes = 4  // of a link whose demand is not known yet
+	manyStripes  = 16 // the most that are configured, or needed where losses do not shrink the windows
+	maxStripes   = 32
 )
 
 // Validate reports what is missing or out of bounds.
@@ -80,8 +83,8 @@ func (c *LinksConfig) Validate() error {
 		return errors.New("links need an endpoint and a router")
 	case c.Node != c.Endpoint.Node():
 		return fmt.Errorf("this node is called %q, but its certificate says %q", c.Node, c.Endpoint.Node())
-	case c.Stripes != 0 && (c.Stripes < minStripes || c.Stripes > maxStripes):
-		return fmt.Errorf("a link has %d to %d stripes, not %d", minStripes, maxStripes, c.Stripes)
+	case c.Stripes != 0 && (c.Stripes < minStripes || c.Stripes > manyStripes):
+		return fmt.Errorf("a link has %d to %d stripes, not %d", minStripes, manyStripes, c.Stripes)
 	case c.Heartbeat < 0 || c.Late < 0 || c.Idle < 0:
 		return errors.New("the times of links must not be negative")
 	}
@@ -89,9 +92,6 @@ func (c *LinksConfig) Validate() error {
 }
 
 func (c *LinksConfig) fill() {
-	if c.Stripes == 0 {
-		c.Stripes = 4
-	}
 	if c.Heartbeat == 0 {
 		c.Heartbeat = 200 * time.Millisecond
 	}
@@ -108,8 +108,9 @@ func (c *LinksConfig) fill() {
 
 // Router says where the tracks of a room come from. Its answers are cheap: they are asked for at every change.
 type Router interface {
-	// Next is the node to get a room's tracks from; the error says why there is none.
-	Next(room string) (Hop, error)
+	// Next is the node to get a room's tracks from; the error says why there is none. The nodes to avoid have failed or are
+	// about to leave: one of them is named only where no other can take its place.
+	Next(room string, avoid []string) (Hop, error)
 	// Changed returns a channel that is closed when any answer may have changed.
 	Changed() <-chan struct{}
 	// Epoch is the highest epoch of a room that this node knows, 0 for none. Whoever comes with a lower one is refused.
@@ -122,6 +123,8 @@ type Hop struct {
 	Self bool
 	// Node is the node to subscribe at.
 	Node string
+	// Standby is the node to subscribe at when that one fails, "" for none.
+	Standby string
 	// Epoch is the room's epoch that this answer belongs to.
 	Epoch uint64
 }

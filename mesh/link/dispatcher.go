@@ -30,8 +30,10 @@ type dispatcher struct {
 	queue   *queue
 	stripes func() []*stripe
 	metrics *metrics
+	govern  *governor
 
 	// Owned by run.
+	governed time.Time  // when the link was looked at last
 	written  []inFlight // in order of time, from first on
 	first    int
 	progress time.Time // when a chunk was last written, or the queue was last empty
@@ -39,10 +41,14 @@ type dispatcher struct {
 
 // inFlight is a chunk that QUIC has and that is perhaps not delivered yet.
 type inFlight struct {
-	stream  *quic.SendStream
-	conn    *quic.Conn
-	lost    uint64 // packets that the connection had lost before
-	expires time.Time
+	stream      *quic.SendStream
+	conn        *quic.Conn
+	lost        uint64 // packets that the connection had lost before
+	at          time.Time
+	expires     time.Time
+	lane        *lane
+	urgency     int8
+	first, last uint64 // packets
 }
 
 func (d *dispatcher) run(ctx context.Context) error {
@@ -51,7 +57,14 @@ func (d *dispatcher) run(ctx context.Context) error {
 	d.progress = time.Now()
 	for ctx.Err() == nil {
 		now := time.Now()
+		if now.Sub(d.governed) >= governEvery {
+			d.governed = now
+			if err := d.govern.tick(now, d); err != nil {
+				return err
+			}
+		}
 		d.cancelLate(now)
+		d.govern.pad(now, d)
 		sent, waiting := d.step(now)
 		if sent || !waiting {
 			d.progress = now
@@ -59,7 +72,10 @@ func (d *dispatcher) run(ctx context.Context) error {
 		if sent {
 			continue
 		}
-		wake, wait := d.queue.wake, d.nextLate(now)
+		wake, wait := d.queue.wake, min(d.nextLate(now), governEvery)
+		if d.govern.probe != nil {
+			wait = min(wait, probeStep)
+		}
 		if waiting {
 			if now.Sub(d.progress) > stuckLimit {
 				return errNotReading
@@ -76,21 +92,30 @@ func (d *dispatcher) run(ctx context.Context) error {
 	return nil
 }
 
-// step writes the next chunk to the stripe with the most room. It reports whether it did, and whether a chunk waits.
-func (d *dispatcher) step(now time.Time) (sent, waiting bool) {
-	var best *stripe
-	var stats quic.ConnectionStats
-	var idle bool
-	most := -1 << 31
+// best finds the stripe with the most room. One that does not answer is taken only if none does.
+func (d *dispatcher) best(now time.Time) (best *stripe, stats quic.ConnectionStats, room int, idle bool) {
+	var mute bool
 	for _, s := range d.stripes() {
-		if now.Before(s.blocked) {
+		if now.Before(s.blocked) || !d.govern.usable(s) {
 			continue
 		}
 		st := s.conn.ConnectionStats()
-		if room, none := s.window.headroom(now, &st); best == nil || room > most {
-			best, most, stats, idle = s, room, st, none
+		s.answers.look(now, &st)
+		silent := s.answers.silence(now, &st) > 0
+		r, none := s.window.headroom(now, &st)
+		if best == nil || mute && !silent || mute == silent && r > room {
+			best, stats, room, idle, mute = s, st, r, none, silent
 		}
 	}
+	return best, stats, room, idle
+}
+
+// step writes the next chunk to the stripe with the most room. It reports whether it did, and whether a chunk waits.
+func (d *dispatcher) step(now time.Time) (sent, waiting bool) {
+	if !d.govern.pacer.ready(now) {
+		return false, d.queue.waiting() > 0
+	}
+	best, stats, most, idle := d.best(now)
 	if best == nil {
 		return false, d.queue.waiting() > 0
 	}
@@ -107,17 +132,55 @@ func (d *dispatcher) step(now time.Time) (sent, waiting bool) {
 	}
 	size := overhead(len(c.b))
 	best.window.add(now, size)
+	best.answers.write(now)
+	d.govern.pacer.spend(size)
 	d.metrics.wait.Observe(now.Sub(c.queued).Seconds())
 	d.metrics.sent.video.Add(float64(c.packets))
 	d.metrics.sent.bytes.Add(float64(len(c.b)))
 	c.lane.sent(c.packets, len(c.b))
 	d.watch(inFlight{
-		stream: stream, conn: best.conn, lost: stats.PacketsLost,
-		expires: c.expires.Add(stats.SmoothedRTT),
+		stream: stream, conn: best.conn, lost: stats.PacketsLost, at: now,
+		expires: c.expires.Add(stats.SmoothedRTT), lane: c.lane, urgency: c.urgency, first: c.first, last: c.last,
 	})
 	c.lane.dequeued()
 	c.free()
 	return true, true
+}
+
+// padding is what a probe sends. Its first byte is that of no chunk, so that the child drops it.
+var padding [4096]byte
+
+// pad writes about n bytes of padding where there is most room, if there is, and returns how many they were.
+func (d *dispatcher) pad(now time.Time, n int) int {
+	n = min(n, len(padding))
+	s, _, room, idle := d.best(now)
+	if s == nil || room < n && !idle {
+		return 0
+	}
+	stream, err := s.conn.OpenUniStream()
+	if err != nil {
+		return 0
+	}
+	stream.SetPriority(urgencyPadding, false)
+	if err := stream.TryWriteAll(padding[:n]); err != nil {
+		stream.CancelWrite(streamUnsent)
+		return 0
+	}
+	_ = stream.Close()
+	s.window.add(now, overhead(n))
+	s.answers.write(now)
+	return n
+}
+
+// resend gives what a stripe has that does not answer to the others, as far as it may not have arrived and the rings still
+// have it. The child drops what it gets twice.
+func (d *dispatcher) resend(now time.Time, s *stripe, rtt time.Duration) {
+	for _, f := range d.written[d.first:] {
+		if f.conn != s.conn || f.at.Before(s.answers.since.Add(-rtt)) || f.lane.ended.Load() {
+			continue
+		}
+		d.metrics.resent.Add(float64(f.lane.again(f.first, f.last, f.urgency, now)))
+	}
 }
 
 func send(conn *quic.Conn, c *chunk) (*quic.SendStream, error) {

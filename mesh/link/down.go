@@ -21,6 +21,7 @@ type downLink struct {
 	link
 	// Set by newDown, never changed.
 	queue *queue
+	most  int // stripes that the link may have; maxStripes if the child goes by what this node would like
 
 	tableMu sync.Mutex
 	// Guarded by tableMu.
@@ -28,8 +29,8 @@ type downLink struct {
 	last uint64 // the highest number of a subscription so far
 }
 
-func newDown(links *Links, peer string, id, boot uint64) *downLink {
-	d := &downLink{queue: newQueue(links.metrics), subs: map[uint64]*serving{}}
+func newDown(links *Links, peer string, id, boot uint64, most int) *downLink {
+	d := &downLink{queue: newQueue(links.metrics), most: most, subs: map[uint64]*serving{}}
 	d.init(links, peer, false, id, boot)
 	return d
 }
@@ -37,7 +38,7 @@ func newDown(links *Links, peer string, id, boot uint64) *downLink {
 // run lives as long as the link.
 func (d *downLink) run() {
 	dispatcher := &dispatcher{
-		queue: d.queue, metrics: d.links.metrics,
+		queue: d.queue, metrics: d.links.metrics, govern: newGovernor(d),
 		stripes: func() []*stripe { return *d.stripes.Load() },
 	}
 	d.tasks.Go(func() {
@@ -75,7 +76,7 @@ func (d *downLink) handle(m wire.Message) error {
 		return d.subscribe(m)
 	case *wire.Update:
 		if s := d.find(m.Sub); s != nil {
-			s.update(m.Layers, m.Standby)
+			s.update(m.Layers, m.Standby, m.From)
 		}
 	case *wire.Keyframe:
 		if s := d.find(m.Sub); s != nil {
@@ -116,11 +117,11 @@ func (d *downLink) subscribe(m *wire.Subscribe) error {
 	ctx, cancel := context.WithCancel(d.ctx)
 	s := &serving{
 		down: d, id: m.Sub, room: m.Track.Room, epoch: m.Epoch, cancel: cancel, wake: make(chan struct{}, 1),
-		from: m.From, lanes: map[media.Layer]*lane{},
+		lanes: map[media.Layer]*lane{},
 	}
 	s.track, s.release = d.links.hub.Acquire(m.Track)
 	s.reader = s.track.NewReader()
-	s.update(m.Layers, m.Standby)
+	s.update(m.Layers, m.Standby, m.From)
 	d.subs[m.Sub] = s
 	d.count(1)
 	d.tasks.Go(func() {

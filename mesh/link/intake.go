@@ -25,16 +25,19 @@ type intake struct {
 
 	sources        atomic.Pointer[sources] // what the packets may belong to; nil before the first state
 	wants          atomic.Uint32           // the layers that the parent was asked for
+	standby        atomic.Bool             // it was asked for the state alone
 	packets, bytes atomic.Uint64
+	reach          [media.MaxLayers]atomic.Uint64 // the newest packet that came
 
 	mu sync.Mutex
 	// Guarded by mu.
 	closed  bool
+	leads   bool            // what the parent says of the track holds
 	state   wire.TrackState // the parent's last word
 	decided bool            // there was one
 	refused *wire.Refused
 	started uint32 // the source that the track was last started with, by this parent or the one before
-	live    bool   // this parent has started it, and it was not stopped since
+	live    bool   // it was started since this parent leads, and not stopped since
 	early   []early
 }
 
@@ -92,6 +95,7 @@ func (in *intake) write(c *wire.Chunk) error {
 	m := in.up.links.metrics
 	var p media.Packet
 	var packets, duplicates, bytes int
+	var newest uint64
 	var err error
 	for {
 		var ok bool
@@ -99,10 +103,14 @@ func (in *intake) write(c *wire.Chunk) error {
 			break
 		}
 		packets++
+		newest = max(newest, p.Number)
 		bytes += len(p.Payload)
 		if !in.track.Write(&p) {
 			duplicates++
 		}
+	}
+	if packets > 0 {
+		raise(&in.reach[c.Layer], newest)
 	}
 	in.packets.Add(uint64(packets))
 	in.bytes.Add(uint64(bytes))
@@ -124,20 +132,18 @@ func (in *intake) accept(s *wire.TrackState) {
 	if in.closed {
 		return
 	}
-	in.applyLocked(s)
+	if in.leads {
+		in.applyLocked(s)
+	}
+	in.understandLocked(s)
 	in.state, in.decided = *s, true
 	in.flushLocked()
 	poke(in.wake)
 }
 
-func (in *intake) applyLocked(s *wire.TrackState) {
-	info := s.Info
-	switch {
-	case s.Live:
-		if !in.live || !sameInfo(&info, &in.state.Info) {
-			in.track.Start(info)
-		}
-		in.live, in.started = true, info.Source
+// understandLocked notes which packets the track can take from now on.
+func (in *intake) understandLocked(s *wire.TrackState) {
+	if info := &s.Info; s.Live {
 		next := &sources{now: info.Source, layers: media.Layer(len(info.Layers)), sound: info.Kind == media.Audio}
 		if old := in.sources.Load(); old != nil {
 			if next.before = old.before; old.now != next.now {
@@ -145,6 +151,17 @@ func (in *intake) applyLocked(s *wire.TrackState) {
 			}
 		}
 		in.sources.Store(next)
+	}
+}
+
+// applyLocked makes the track what the parent says it is.
+func (in *intake) applyLocked(s *wire.TrackState) {
+	switch {
+	case s.Live:
+		if !in.live || !sameInfo(&s.Info, &in.state.Info) {
+			in.track.Start(s.Info)
+		}
+		in.live, in.started = true, s.Info.Source
 		for l, c := range s.Clocks {
 			if c.Known() {
 				in.track.Report(media.Layer(l), c)
@@ -189,11 +206,39 @@ func (in *intake) orphan() {
 func (in *intake) report(r *wire.Report) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if in.closed || !in.live || r.Source != in.started {
+	if in.closed || !in.state.Live || r.Source != in.state.Info.Source {
 		return
 	}
 	in.state.Clocks[r.Layer] = r.Clock
-	in.track.Report(r.Layer, r.Clock)
+	if in.leads && in.live {
+		in.track.Report(r.Layer, r.Clock)
+	}
+}
+
+// lead makes what the parent says of the track hold from now on. Source is what the parent before has started it with, 0
+// for nothing.
+func (in *intake) lead(source uint32) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.leads, in.live, in.started = true, false, source
+	if in.decided && in.refused == nil {
+		in.applyLocked(&in.state)
+	}
+}
+
+// yield ends that. It returns the source that the track was last started with.
+func (in *intake) yield() (source uint32) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.leads = false
+	return in.started
+}
+
+// update asks the parent for other layers, from the given packets on where they were not wanted before.
+func (in *intake) update(layers media.LayerSet, standby bool, from [media.MaxLayers]uint64) {
+	in.wants.Store(uint32(layers))
+	in.standby.Store(standby)
+	in.up.send(&wire.Update{Sub: in.id, Layers: layers, Standby: standby, From: from})
 }
 
 func (in *intake) refuse(r *wire.Refused) {
@@ -210,8 +255,8 @@ func (in *intake) answer() (s wire.TrackState, refused *wire.Refused, decided bo
 	return in.state, in.refused, in.decided
 }
 
-// close makes sure that the parent has no more say in the track. It returns the source that was started last.
-func (in *intake) close() (source uint32) {
+// close makes sure that the parent has no more say in the track.
+func (in *intake) close() {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.closed = true
@@ -219,7 +264,16 @@ func (in *intake) close() (source uint32) {
 		e.free(in.up)
 	}
 	in.early = nil
-	return in.started
+}
+
+// raise makes a number at least n.
+func raise(number *atomic.Uint64, n uint64) {
+	for {
+		old := number.Load()
+		if old >= n || number.CompareAndSwap(old, n) {
+			return
+		}
+	}
 }
 
 // free gives back what a chunk held.

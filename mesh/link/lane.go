@@ -22,8 +22,9 @@ const (
 	caughtUp = 64
 	// backfillLimit bounds what a child gets from before the newest keyframe.
 	backfillLimit = 2048
-	// audioReplay bounds how much sound a child gets that it missed, in packets; 50 are a second.
-	audioReplay = 50
+	// audioReplay bounds how much sound a child gets that it missed, in packets; 50 are a second. It is more than is missed
+	// while another parent takes the place of one that is lost.
+	audioReplay = 100
 	// A lane that replays stops at replayHigh waiting chunks and goes on at replayLow, so that the backlog stays in the
 	// ring.
 	replayHigh = 32
@@ -52,11 +53,14 @@ type lane struct {
 	version uint64 // of the track's state that audio and urgency come from
 	audio   bool
 	urgency int8
+	fresh   bool   // nothing is sent before a keyframe comes
+	start   uint64 // that keyframe, 0 for all
 	replay  bool   // the packets come from the ring, the live ones are not reached yet
 	until   uint64 // the newest packet when the replay began
 	packer  wire.Packer
 	open    *chunk // gathers packets of one frame, nil for none
 	turn    int    // of the stripes for datagrams
+	spare   []byte // the last datagram, whose second copy goes with the next one: what loses one copy is over by then
 }
 
 func (n *lane) run(ctx context.Context) {
@@ -69,6 +73,12 @@ func (n *lane) run(ctx context.Context) {
 		n.from = 0 // it was counted by a source that is not known here
 	}
 	var p media.Packet
+	if n.fresh {
+		for r.Next(&p) { // what the ring has is passed over
+		}
+		n.replay = false
+		r.RequestKeyframe(n.layer)
+	}
 	n.backfill(ctx, &p)
 	if _, ok := n.track.Keyframe(n.layer); !ok {
 		n.replay = false // the reader has begun with what is live
@@ -77,6 +87,12 @@ func (n *lane) run(ctx context.Context) {
 	defer timer.Stop()
 	for {
 		for !n.full() && r.Next(&p) {
+			if n.fresh && p.Flags.Has(media.Key) {
+				n.fresh, n.start = false, p.Frame
+			}
+			if n.fresh || p.Frame < n.start {
+				continue
+			}
 			gives := !n.replay || p.Number >= n.from
 			if gives {
 				n.add(&p)
@@ -216,11 +232,13 @@ func (n *lane) add(p *media.Packet) {
 	if n.open == nil {
 		c := newChunk()
 		c.lane, c.queued = n, time.Now()
+		c.first = p.Number
 		c.b = n.packer.Begin(c.b, n.sub, p)
 		n.open = c
 	} else {
 		n.open.b = n.packer.Append(n.open.b, p)
 	}
+	n.open.last = p.Number
 	if n.audio || n.packer.Full() || p.Flags.Has(media.Last) {
 		n.flush()
 	}
@@ -235,10 +253,16 @@ func (n *lane) flush() {
 	// Sound that is replayed comes all at once, more than the datagrams that may wait.
 	if n.audio && !n.replay && len(c.b) <= maxDatagram {
 		n.turn++
-		sent, dropped := n.down.onTwo(n.turn, c.b)
+		dropped := n.down.onOne(n.turn, c.b)
+		sent, bytes := 1, len(c.b)
+		if len(n.spare) > 0 {
+			dropped += n.down.onOne(n.turn, n.spare)
+			sent, bytes = 2, bytes+len(n.spare)
+		}
+		n.spare = append(n.spare[:0], c.b...)
 		m := n.down.links.metrics
 		m.sent.audio.Add(float64(sent))
-		m.sent.bytes.Add(float64(sent * len(c.b)))
+		m.sent.bytes.Add(float64(bytes))
 		m.dropAudio.Add(float64(dropped))
 		n.sent(1, len(c.b))
 		c.free()
@@ -252,6 +276,41 @@ func (n *lane) flush() {
 	}
 	c.expires = c.queued.Add(late)
 	n.down.queue.put(c)
+}
+
+// again queues packets anew that were lost on their way, and returns how many the ring still has. It is for the
+// dispatcher; run goes on meanwhile.
+func (n *lane) again(first, last uint64, urgency int8, now time.Time) (packets int) {
+	var p media.Packet
+	var packer wire.Packer
+	var c *chunk
+	flush := func() {
+		if c != nil {
+			c.packets = packer.Packets()
+			packets += c.packets
+			n.down.queue.put(c)
+			c = nil
+		}
+	}
+	for number := first; number <= last && number-first < 4*wire.ChunkPackets; number++ {
+		if !n.track.Packet(n.layer, number, &p) {
+			continue
+		}
+		if c != nil && (packer.Full() || !packer.Takes(&p)) {
+			flush()
+		}
+		if c == nil {
+			c = newChunk()
+			c.lane, c.urgency, c.queued, c.expires = n, urgency, now, now.Add(n.down.links.cfg.Late)
+			c.first = number
+			c.b = packer.Begin(c.b, n.sub, &p)
+		} else {
+			c.b = packer.Append(c.b, &p)
+		}
+		c.last = number
+	}
+	flush()
+	return packets
 }
 
 // sent counts what went out.

@@ -161,7 +161,9 @@ func (l *link) join(s *stripe, messages *wire.Reader, handle func(wire.Message) 
 
 // leave removes a stripe whose connection has ended.
 func (l *link) leave(s *stripe) {
-	if s.index == 0 {
+	why, ok := errors.AsType[*quic.ApplicationError](context.Cause(s.conn.Context()))
+	if s.index == 0 || ok && why.Remote && why.ErrorCode != codeGoodbye {
+		// The peer has given up the link, or nothing more can be said on it.
 		l.end(fmt.Errorf("%w: %w", errStripes, context.Cause(s.conn.Context())))
 		return
 	}
@@ -225,11 +227,15 @@ func (l *link) writeMessages(stream *quic.Stream) {
 // hear notes a sign of life.
 func (l *link) hear() { l.heard.Store(int64(time.Since(l.born))) }
 
-// beat sends heartbeats on two stripes in turn, and ends the link when the peer has missed three or when nobody has
-// needed the link for long.
+// looks is how often in the time of one heartbeat it is looked whether the peer is silent: whatever a look comes too late
+// is time in which a track stands still.
+const looks = 4
+
+// beat sends heartbeats on two stripes in turn, so that the loss of one harms nobody. It ends the link when the peer has
+// missed three or when nobody has needed the link for long.
 func (l *link) beat() {
 	every := l.links.cfg.Heartbeat
-	ticker := time.NewTicker(every)
+	ticker := time.NewTicker(every / looks)
 	defer ticker.Stop()
 	var b []byte
 	last := time.Now()
@@ -253,12 +259,16 @@ func (l *link) beat() {
 			l.end(errIdle)
 			return
 		}
+		if n%looks != 0 {
+			continue
+		}
 		l.mu.Lock()
 		h := l.echo
 		l.mu.Unlock()
 		h.Sent = now.UnixMicro()
 		b = wire.AppendHeartbeat(b[:0], h)
-		l.onTwo(n, b)
+		l.onOne(n/looks, b)
+		l.onOne(n/looks+1, b)
 	}
 }
 
@@ -271,17 +281,13 @@ func (l *link) patience() time.Duration {
 	return l.links.cfg.Idle * 3 / 2
 }
 
-// onTwo gives a datagram to two stripes, chosen in turn by n, so that the loss of one harms nobody. It returns on how
-// many it went and how many older ones were dropped for it.
-func (l *link) onTwo(n int, b []byte) (sent, dropped int) {
+// onOne gives a datagram to a stripe, chosen in turn by n. It returns how many older ones were dropped for it.
+func (l *link) onOne(n int, b []byte) (dropped int) {
 	list := *l.stripes.Load()
-	for i := range min(2, len(list)) {
-		if list[(n+i)%len(list)].out.put(b) {
-			dropped++
-		}
-		sent++
+	if len(list) > 0 && list[n%len(list)].out.put(b) {
+		return 1
 	}
-	return sent, dropped
+	return 0
 }
 
 // heartbeat takes one that came.

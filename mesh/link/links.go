@@ -44,6 +44,7 @@ type Links struct {
 	downs    map[string]*downLink
 	greeting map[string]int // stripes without a Hello yet, by node
 	last     uint64         // the number of the link that was dialled last
+	draining bool
 }
 
 // dialing is a link that is being dialled or in use.
@@ -66,8 +67,8 @@ func NewLinks(cfg LinksConfig) *Links {
 	return l
 }
 
-// Run carries the tracks of hub, whose Feeder these links are, until ctx is done. It then ends all links and waits for
-// them.
+// Run carries the tracks of hub, whose Feeder these links are, until ctx is done. It then gives the children a moment to
+// go elsewhere, for which endpoint and hub must still run, ends all links and waits for them.
 func (l *Links) Run(ctx context.Context, hub *relay.Hub) error {
 	l.hub = hub
 	close(l.started)
@@ -75,18 +76,19 @@ func (l *Links) Run(ctx context.Context, hub *relay.Hub) error {
 	l.mu.Lock()
 	l.ended = true
 	l.mu.Unlock()
+	l.part()
 	l.cancel()
 	l.tasks.Wait()
 	return nil
 }
 
-// acquire returns the link to a parent, which it dials if there is none. It gives up waiting when changed is closed.
-func (l *Links) acquire(ctx context.Context, node string, changed <-chan struct{}) (*upLink, error) {
+// dial returns the link to a parent, or the attempt to open one.
+func (l *Links) dial(node string) (*dialing, error) {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	d := l.ups[node]
 	if d == nil || d.over() {
 		if l.ended {
-			l.mu.Unlock()
 			return nil, errGoodbye
 		}
 		d = &dialing{done: make(chan struct{})}
@@ -95,15 +97,7 @@ func (l *Links) acquire(ctx context.Context, node string, changed <-chan struct{
 		id := l.last
 		l.tasks.Go(func() { l.keep(node, id, d) })
 	}
-	l.mu.Unlock()
-	select {
-	case <-d.done:
-		return d.up, d.err
-	case <-changed:
-		return nil, errChanged
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
+	return d, nil
 }
 
 // over reports whether the link has come and gone.
@@ -130,15 +124,6 @@ func (l *Links) keep(node string, id uint64, d *dialing) {
 	l.mu.Unlock()
 	if d.err != nil {
 		close(d.done)
-	}
-}
-
-// forget keeps new subscriptions from a link whose parent is about to go.
-func (l *Links) forget(u *upLink) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if d := l.ups[u.peer]; d != nil && d.up == u {
-		delete(l.ups, u.peer)
 	}
 }
 
@@ -236,8 +221,11 @@ func (l *Links) down(h *wire.Hello) (*downLink, error) {
 		}
 		old.end(errSuperseded)
 	}
-	d := newDown(l, h.Node, h.Link, h.Boot)
+	d := newDown(l, h.Node, h.Link, h.Boot, int(h.Stripes))
 	l.downs[h.Node] = d
+	if l.draining {
+		d.send(&wire.GoAway{Deadline: uint64(drainTime.Milliseconds())})
+	}
 	l.tasks.Go(func() {
 		d.run()
 		l.mu.Lock()

@@ -31,9 +31,11 @@ type metrics struct {
 	duplicates                               prometheus.Counter
 	dropFull, dropLate, dropAudio, dropEarly prometheus.Counter
 	dropUnknown, dropBroken, cancelled       prometheus.Counter
-	subscribed                               prometheus.Counter
+	subscribed, replaced, reparented         prometheus.Counter
 	refused, closed                          *prometheus.CounterVec
 	wait                                     prometheus.Histogram
+	resent, redialled                        prometheus.Counter
+	shed, resumed, probes                    prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer, l *Links) *metrics {
@@ -58,10 +60,28 @@ func newMetrics(reg prometheus.Registerer, l *Links) *metrics {
 		Name: "lyceum_link_chunks_cancelled_total",
 		Help: "Chunks that were taken back from QUIC because their time was over and their stripe had lost packets.",
 	})
+	resent := prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "lyceum_link_packets_resent_total",
+		Help: "Media packets that were sent again because the stripe that had them was not answered any more.",
+	})
+	redialled := prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "lyceum_link_stripes_redialled_total",
+		Help: "Stripes that this node closed and dialled again because they carried nothing while others did.",
+	})
+	layers := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "lyceum_link_layers_total",
+		Help: "What was done about layers for want of room on the way to a child. shed: not sent any more; probed: looked " +
+			"whether there is room again; resumed: sent again.",
+	}, []string{"action"})
 	subscribed := prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "lyceum_link_subscriptions_total",
 		Help: "Subscriptions that this node asked its parents for.",
 	})
+	changes := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "lyceum_link_parent_changes_total",
+		Help: "Tracks that went over to another parent. failed: to the one that stood by, when the old one was lost; better: " +
+			"to a better one, or away from one about to leave, when it had caught up.",
+	}, []string{"reason"})
 	refused := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "lyceum_link_refused_total",
 		Help: "Subscriptions of children that were refused or ended by this node, by reason.",
@@ -84,6 +104,7 @@ func newMetrics(reg prometheus.Registerer, l *Links) *metrics {
 	}
 	if reg != nil {
 		reg.MustRegister(packets, bytes, dropped, duplicates, cancelled, subscribed, refused, closed, wait,
+			resent, redialled, layers, changes,
 			links("up", l.countUp), links("down", l.countDown))
 	}
 	way := func(direction string) flow {
@@ -99,5 +120,8 @@ func newMetrics(reg prometheus.Registerer, l *Links) *metrics {
 		dropAudio: dropped.WithLabelValues("audio"), dropEarly: dropped.WithLabelValues("early"),
 		dropUnknown: dropped.WithLabelValues("unknown"), dropBroken: dropped.WithLabelValues("broken"),
 		cancelled: cancelled, subscribed: subscribed, refused: refused, closed: closed, wait: wait,
+		replaced: changes.WithLabelValues("failed"), reparented: changes.WithLabelValues("better"),
+		resent: resent, redialled: redialled, shed: layers.WithLabelValues("shed"),
+		resumed: layers.WithLabelValues("resumed"), probes: layers.WithLabelValues("probed"),
 	}
 }

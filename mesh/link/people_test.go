@@ -3,6 +3,7 @@ package link
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -17,6 +18,7 @@ type publisher struct {
 	track  *relay.Track
 	layers int
 	audio  bool
+	mu     sync.Mutex // of number, for those who look while it plays
 	number []uint64
 	frame  uint64
 	sent   atomic.Int64 // frames, each in every layer
@@ -70,6 +72,8 @@ func payload(number uint64, size int) []byte {
 
 // write sends one frame of so many packets in every layer.
 func (p *publisher) write(packets, size int, key bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.frame++
 	for l := range p.layers {
 		for i := range packets {
@@ -91,6 +95,13 @@ func (p *publisher) write(packets, size int, key bool) {
 		}
 	}
 	p.sent.Add(1)
+}
+
+// numbers are the numbers of the next packets.
+func (p *publisher) numbers() []uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.number)
 }
 
 // play publishes for a time at 30 frames a second, each of so many packets, with a keyframe of five times the size every
@@ -119,6 +130,8 @@ type viewer struct {
 	mu      sync.Mutex
 	packets map[media.Layer]map[uint64]media.Packet
 	delays  []time.Duration
+	last    time.Time
+	gap     time.Duration // the longest time between two packets
 }
 
 func (n *node) watch(id media.TrackID, layers ...media.Layer) *viewer {
@@ -138,6 +151,10 @@ func (n *node) watch(id media.TrackID, layers ...media.Layer) *viewer {
 				}
 				v.packets[p.Layer][p.Number] = p
 				v.delays = append(v.delays, time.Since(time.UnixMicro(p.Captured)))
+				if now := time.Now(); !v.last.IsZero() {
+					v.gap = max(v.gap, now.Sub(v.last))
+				}
+				v.last = time.Now()
 				v.mu.Unlock()
 				p = media.Packet{}
 			}
@@ -156,6 +173,15 @@ func (n *node) watch(id media.TrackID, layers ...media.Layer) *viewer {
 	})
 	n.t.Cleanup(v.leave)
 	return v
+}
+
+// longest returns the longest time between two packets so far, and begins to measure anew.
+func (v *viewer) longest() time.Duration {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	gap := v.gap
+	v.gap = 0
+	return gap
 }
 
 // missing counts the packets between two numbers that did not come, and checks those that did.

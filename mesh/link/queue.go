@@ -14,6 +14,7 @@ const (
 	urgencyBase    = 1 // the lowest layer of a track
 	urgencyTop     = 3 // its highest, if there are three
 	urgencyReplay  = 5 // what a new child is given from the ring
+	urgencyPadding = 7
 	urgencies      = 8
 )
 
@@ -28,6 +29,8 @@ type chunk struct {
 	packets int
 	queued  time.Time
 	expires time.Time // from then on it is not worth sending
+	first   uint64    // the numbers of its packets
+	last    uint64
 	b       []byte
 }
 
@@ -51,6 +54,53 @@ type queue struct {
 	// Guarded by mu.
 	levels  [urgencies]fifo
 	packets int
+	waits   waits // since the last look
+}
+
+const (
+	// someWait is how long a chunk may wait before more stripes would do good, longWait before fewer layers would.
+	someWait = 15 * time.Millisecond
+	longWait = 100 * time.Millisecond
+)
+
+// waits counts live chunks by how long they waited.
+type waits struct {
+	n, some, long int
+	bytes         uint64 // that came to be sent
+}
+
+func (w *waits) add(o waits) {
+	w.n += o.n
+	w.some += o.some
+	w.long += o.long
+	w.bytes += o.bytes
+}
+
+func (w *waits) note(d time.Duration) {
+	w.n++
+	if d > someWait {
+		w.some++
+	}
+	if d > longWait {
+		w.long++
+	}
+}
+
+// over reports whether more than one in twenty of all chunks belongs to the given ones.
+func (w *waits) over(some int) bool { return 20*some > w.n }
+
+// look returns how long chunks waited since the last look, and how long those do that wait still.
+func (q *queue) look(now time.Time) waits {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	w := q.waits
+	q.waits = waits{}
+	for level := range q.levels[:urgencyReplay] {
+		if c := q.levels[level].peek(); c != nil && !c.lane.ended.Load() && now.Sub(c.queued) > someWait {
+			w.note(now.Sub(c.queued))
+		}
+	}
+	return w
 }
 
 func newQueue(m *metrics) *queue { return &queue{wake: make(chan struct{}, 1), metrics: m} }
@@ -60,6 +110,9 @@ func (q *queue) put(c *chunk) {
 	q.mu.Lock()
 	q.levels[c.urgency].push(c)
 	q.packets += c.packets
+	if c.urgency < urgencyReplay {
+		q.waits.bytes += uint64(len(c.b))
+	}
 	for level := urgencies - 1; q.packets > queuePackets; {
 		if old := q.levels[level].pop(); old != nil {
 			q.packets -= old.packets
@@ -92,6 +145,9 @@ func (q *queue) take(now time.Time, room int, idle bool) (c *chunk, waiting bool
 			}
 			q.levels[level].pop()
 			q.packets -= c.packets
+			if !ended && level < urgencyReplay {
+				q.waits.note(now.Sub(c.queued))
+			}
 			if fresh {
 				return c, true
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"lyceum/mesh/media"
 	"lyceum/mesh/relay"
@@ -23,28 +24,35 @@ type serving struct {
 	cancel  context.CancelFunc
 	reader  *relay.Reader // wants no packets; it is woken by changes of state
 	wake    chan struct{} // the wants have changed
+	over    atomic.Bool   // run has ended
 
 	mu sync.Mutex
 	// Guarded by mu.
-	wants media.LayerSet
-	stale media.LayerSet        // layers that were not wanted at some time since run looked
-	lanes map[media.Layer]*lane // changed by run only
+	wants   media.LayerSet
+	pause   media.LayerSet          // layers that are not sent for want of room
+	fresh   media.LayerSet          // layers for which there is room again; they start with a new keyframe
+	standby bool                    // the child wants the state alone
+	from    [media.MaxLayers]uint64 // the first packets that the child lacks, of layers without a lane
+	stale   media.LayerSet          // layers that were not wanted at some time since run looked
+	lanes   map[media.Layer]*lane   // changed by run only
 
 	// Owned by run.
-	from     [media.MaxLayers]uint64 // the first packets that the child lacked when it came
-	said     wire.TrackState         // what the child knows
+	said     wire.TrackState // what the child knows
 	accepted bool
 	running  sync.WaitGroup // lanes
 }
 
-// update changes what the child wants.
-func (s *serving) update(layers media.LayerSet, standby bool) {
+// update changes what the child wants. Of a layer that is new to it, it lacks the packets from the given one on.
+func (s *serving) update(layers media.LayerSet, standby bool, from [media.MaxLayers]uint64) {
 	if standby {
 		layers = 0
 	}
 	s.mu.Lock()
 	s.stale |= s.wants &^ layers
-	s.wants = layers
+	for l := range (layers &^ s.wants).All() {
+		s.from[l] = from[l]
+	}
+	s.wants, s.standby = layers, standby
 	s.mu.Unlock()
 	poke(s.wake)
 }
@@ -64,6 +72,7 @@ func (s *serving) requestKeyframe(l media.Layer, known uint64) {
 
 // run serves the child until the subscription ends.
 func (s *serving) run(ctx context.Context) {
+	defer s.over.Store(true)
 	defer s.release()
 	defer s.reader.Close()
 	defer s.running.Wait()
@@ -82,7 +91,7 @@ func (s *serving) run(ctx context.Context) {
 			return
 		}
 		s.mu.Lock()
-		wants, stale := s.wants, s.stale
+		wants, stale := s.wants&^s.pause, s.stale
 		s.stale = 0
 		s.mu.Unlock()
 		// The child has given up what it had of a stale layer, even if it wants it again by now.
@@ -109,7 +118,7 @@ func (s *serving) tell(w way) (wire.Reason, bool) {
 		return wire.TooDeep, false
 	}
 	now := wire.TrackState{
-		Known: w.known, Live: st.Live, Info: st.Info, Clocks: st.Clocks, Hops: min(st.Hops, maxDepth), Path: w.path,
+		Known: w.known, Live: st.Live, Info: s.withoutPaused(st.Info), Clocks: st.Clocks, Hops: min(st.Hops, maxDepth), Path: w.path,
 	}
 	switch said := &s.said; {
 	case !s.accepted:
@@ -139,13 +148,18 @@ func (s *serving) startLanes(ctx context.Context, wants media.LayerSet) {
 		}
 		ctx, cancel := context.WithCancel(ctx)
 		n := &lane{
-			down: s.down, sub: s.id, track: s.track, layer: l, from: s.from[l], cancel: cancel,
+			down: s.down, sub: s.id, track: s.track, layer: l, cancel: cancel,
 			wake: make(chan struct{}, 1), urgency: urgencyTop,
 		}
-		s.from[l] = 0 // a layer that is wanted again later starts at a keyframe
 		s.mu.Lock()
+		n.fresh = s.fresh.Has(l)
+		s.fresh &^= media.LayersOf(l)
+		n.from, s.from[l] = s.from[l], 0 // a layer that is wanted again later starts at a keyframe
 		s.lanes[l] = n
 		s.mu.Unlock()
+		if head, _ := s.track.Head(l); n.from > head+1 {
+			s.down.links.ways.hint(s.track, l, n.from)
+		}
 		s.running.Go(func() { n.run(ctx) })
 	}
 }

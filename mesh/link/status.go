@@ -29,6 +29,7 @@ type SubscriptionStatus struct {
 	Track   string         `json:"track"`
 	Epoch   uint64         `json:"epoch"`
 	Layers  media.LayerSet `json:"layers"`
+	Standby bool           `json:"standby"` // no packet flows: the parent stands by
 	Live    bool           `json:"live"`
 	Path    []string       `json:"path"` // from the parent to the home
 	Packets uint64         `json:"packets"`
@@ -45,7 +46,7 @@ func (l *Links) Status() []LinkStatus {
 			state, _, _ := in.answer()
 			s.add(SubscriptionStatus{
 				Room: in.track.ID().Room, Track: in.track.ID().Name, Epoch: in.epoch,
-				Layers: media.LayerSet(in.wants.Load()), Live: state.Live, Path: state.Path,
+				Layers: media.LayerSet(in.wants.Load()), Standby: in.standby.Load(), Live: state.Live, Path: state.Path,
 				Packets: in.packets.Load(), Bytes: in.bytes.Load(),
 			})
 		}
@@ -75,7 +76,7 @@ func (s *serving) status() SubscriptionStatus {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st.Layers = s.wants
+	st.Layers, st.Standby = s.wants, s.standby
 	for _, n := range s.lanes {
 		st.Packets += n.packets.Load()
 		st.Bytes += n.bytes.Load()

@@ -14,15 +14,18 @@ type stripe struct {
 	conn   *quic.Conn
 	stream *quic.Stream // opened by the child; carries Hello and, on stripe 0, the messages of the link
 	out    *outbox
+	born   time.Time
 
 	// Owned by the dispatcher.
 	window  window
 	blocked time.Time // until when it takes nothing
+	answers answers
+	seen    traffic
 }
 
 func newStripe(index int, conn *quic.Conn, stream *quic.Stream) *stripe {
 	stream.SetPriority(urgencyControl, false)
-	return &stripe{index: index, conn: conn, stream: stream, out: newOutbox()}
+	return &stripe{index: index, conn: conn, stream: stream, out: newOutbox(), born: time.Now()}
 }
 
 // window estimates what a connection has under way, which quic-go does not tell: the bytes that were written to it

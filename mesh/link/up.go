@@ -1,6 +1,7 @@
 package link
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,7 +13,6 @@ import (
 
 	"github.com/quic-go/quic-go"
 
-	"lyceum/mesh/media"
 	"lyceum/mesh/relay"
 	"lyceum/mesh/wire"
 )
@@ -30,11 +30,14 @@ type upLink struct {
 	arrivals chan *quic.ReceiveStream // to a receiver that has nothing to do
 	slots    chan struct{}            // one for each chunk being received
 	early    atomic.Int32             // chunks that wait for their state
+	leaving  chan struct{}            // closed under tableMu when the parent says that it will leave
+	keepers  keepers                  // guarded by mu
 
 	tableMu sync.RWMutex
 	// Guarded by tableMu.
-	subs map[uint64]*intake
-	last uint64 // the number of the newest subscription
+	subs   map[uint64]*intake
+	last   uint64   // the number of the newest subscription
+	others []string // nodes that the parent has named when it was about to leave
 }
 
 // dialUp opens a link to a parent: stripe 0 first, then the others while the link is in use already.
@@ -47,12 +50,13 @@ func (l *Links) dialUp(node string, id uint64) (*upLink, error) {
 	}
 	u := &upLink{
 		arrivals: make(chan *quic.ReceiveStream), slots: make(chan struct{}, openChunks), subs: map[uint64]*intake{},
+		leaving: make(chan struct{}),
+		keepers: keepers{stop: map[int]context.CancelFunc{}},
 	}
 	u.init(l, node, true, id, welcome.Boot)
 	u.add(first, r)
-	for i := 1; i < l.cfg.Stripes; i++ {
-		u.tasks.Go(func() { u.keepStripe(i) })
-	}
+	u.resize(cmp.Or(l.cfg.Stripes, startStripes))
+	u.tasks.Go(u.watchStripes)
 	return u, nil
 }
 
@@ -87,7 +91,7 @@ func (l *Links) greet(ctx context.Context, conn *quic.Conn, id uint64, i int) (*
 	defer context.AfterFunc(ctx, func() { stream.CancelRead(0) })()
 	_, err = stream.Write(wire.AppendMessage(nil, &wire.Hello{
 		Versions: []uint64{wire.Version}, Node: l.cfg.Node, Link: id,
-		Stripe: uint64(i), Stripes: uint64(l.cfg.Stripes), Boot: l.cfg.Boot,
+		Stripe: uint64(i), Stripes: uint64(cmp.Or(l.cfg.Stripes, maxStripes)), Boot: l.cfg.Boot,
 	}))
 	if err != nil {
 		return nil, nil, nil, err
@@ -115,35 +119,6 @@ func (u *upLink) add(s *stripe, r *wire.Reader) bool {
 	return true
 }
 
-// keepStripe dials one of the further stripes, again and again, as long as the link lives.
-func (u *upLink) keepStripe(i int) {
-	wait := newBackoff()
-	for u.ctx.Err() == nil {
-		ctx, cancel := context.WithTimeout(u.ctx, joinTimeout)
-		s, r, welcome, err := u.links.dialStripe(ctx, u.peer, u.id, i)
-		cancel()
-		if err == nil && welcome.Boot != u.boot {
-			s.conn.CloseWithError(codeGoodbye, "")
-			u.end(errRestarted)
-			return
-		}
-		if err == nil && !u.add(s, r) {
-			s.conn.CloseWithError(codeGoodbye, "")
-			return
-		}
-		if err == nil {
-			began := time.Now()
-			<-s.conn.Context().Done()
-			if time.Since(began) > stable {
-				wait.reset()
-			}
-		} else {
-			u.log.Debug("stripe missing", "stripe", i, "err", err)
-		}
-		wait.sleep(u.ctx, nil)
-	}
-}
-
 // handle obeys a message of the parent.
 func (u *upLink) handle(m wire.Message) error {
 	switch m := m.(type) {
@@ -163,8 +138,10 @@ func (u *upLink) handle(m wire.Message) error {
 		if in := u.find(m.Sub); in != nil {
 			in.refuse(m)
 		}
+	case *wire.Stripes:
+		u.heed(m)
 	case *wire.GoAway:
-		u.links.forget(u)
+		u.leave(m)
 	default:
 		return fmt.Errorf("%w: a parent sent %T", wire.ErrMalformed, m)
 	}
@@ -177,11 +154,11 @@ func (u *upLink) find(sub uint64) *intake {
 	return u.subs[sub]
 }
 
-// subscribe asks for a track. Source is what the parent before has started it with, 0 for nothing.
-func (u *upLink) subscribe(t *relay.Track, epoch uint64, layers media.LayerSet, source uint32) *intake {
-	in := &intake{up: u, track: t, epoch: epoch, wake: make(chan struct{}, 1), started: source}
-	in.wants.Store(uint32(layers))
-	m := &wire.Subscribe{Track: t.ID(), Epoch: epoch, Layers: layers, From: lacks(t, layers)}
+// subscribe asks for a track.
+func (u *upLink) subscribe(t *relay.Track, m *wire.Subscribe) *intake {
+	in := &intake{up: u, track: t, epoch: m.Epoch, wake: make(chan struct{}, 1)}
+	in.wants.Store(uint32(m.Layers))
+	in.standby.Store(m.Standby)
 	u.tableMu.Lock()
 	u.last++
 	in.id, m.Sub = u.last, u.last
@@ -193,38 +170,34 @@ func (u *upLink) subscribe(t *relay.Track, epoch uint64, layers media.LayerSet, 
 	return in
 }
 
-// unsubscribe ends a subscription and returns the source that the track was last started with.
-func (u *upLink) unsubscribe(in *intake) (source uint32) {
+// unsubscribe ends a subscription.
+func (u *upLink) unsubscribe(in *intake) {
 	u.tableMu.Lock()
 	delete(u.subs, in.id)
 	u.tableMu.Unlock()
 	u.count(-1)
 	u.send(&wire.Unsubscribe{Sub: in.id})
-	return in.close()
+	in.close()
 }
 
-// lacks finds the first packet of each layer that a track does not have, from its newest keyframe on. A layer without a
-// keyframe to start from is lacking as a whole.
-func lacks(t *relay.Track, layers media.LayerSet) (from [media.MaxLayers]uint64) {
-	audio := t.State().Info.Kind == media.Audio
-	var p media.Packet
-	for l := range layers.All() {
-		head, ok := t.Head(l)
-		if !ok {
-			continue
-		}
-		if audio {
-			from[l] = head + 1
-			continue
-		}
-		if n, ok := t.Keyframe(l); ok {
-			for n <= head && t.Packet(l, n, &p) {
-				n++
-			}
-			from[l] = n
-		}
+// leave notes that the parent is about to leave.
+func (u *upLink) leave(m *wire.GoAway) {
+	u.tableMu.Lock()
+	defer u.tableMu.Unlock()
+	u.others = m.Alternatives
+	select {
+	case <-u.leaving:
+	default:
+		u.log.Info("the parent is about to leave")
+		close(u.leaving)
 	}
-	return from
+}
+
+// alternatives are the nodes that a parent which leaves has named.
+func (u *upLink) alternatives() []string {
+	u.tableMu.RLock()
+	defer u.tableMu.RUnlock()
+	return u.others
 }
 
 func (u *upLink) list() []*intake {

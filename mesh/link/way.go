@@ -3,7 +3,9 @@ package link
 import (
 	"slices"
 	"sync"
+	"time"
 
+	"lyceum/mesh/media"
 	"lyceum/mesh/relay"
 )
 
@@ -26,7 +28,16 @@ type ways struct {
 type wayEntry struct {
 	way     way
 	changed chan struct{}
+	hints   [media.MaxLayers]uint64 // from where children need the layers that do not flow here
+	hinted  time.Time
 }
+
+// hintLimit is how long a hint holds: demand that goes up in the same moment takes it along.
+const hintLimit = 5 * time.Second
+
+// hintMargin is how many packets more than one child lacks are asked for: the other children of a parent that was lost
+// come in the same moment, and may have a little less.
+const hintMargin = 16
 
 func newWays(node string) *ways {
 	return &ways{node: node, entries: map[*relay.Track]*wayEntry{}}
@@ -61,6 +72,37 @@ func (w *ways) set(t *relay.Track, above []string, known bool) {
 	e.way = next
 	close(e.changed)
 	e.changed = make(chan struct{})
+}
+
+// hint notes from which packet on a child needs a layer that does not flow here, so that the parent is asked for no less.
+func (w *ways) hint(t *relay.Track, l media.Layer, from uint64) {
+	from -= min(from-1, hintMargin)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	e := w.entryLocked(t)
+	if time.Since(e.hinted) >= hintLimit {
+		e.hints = [media.MaxLayers]uint64{}
+	}
+	if e.hints[l] == 0 || from < e.hints[l] {
+		e.hints[l], e.hinted = from, time.Now()
+	}
+}
+
+// takeHints returns the hints for some layers and forgets them. What was hinted long ago is not meant.
+func (w *ways) takeHints(t *relay.Track, layers media.LayerSet) (hints [media.MaxLayers]uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	e := w.entries[t]
+	if e == nil {
+		return hints
+	}
+	for l := range layers.All() {
+		if time.Since(e.hinted) < hintLimit {
+			hints[l] = e.hints[l]
+		}
+		e.hints[l] = 0
+	}
+	return hints
 }
 
 // drop forgets a track whose feeding has ended.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -50,13 +52,21 @@ type lossy struct {
 	rand *rand.Rand
 	loss float64
 	cut  map[string]bool // hosts that nothing reaches or leaves
+	line *narrow         // that all packets to a host go through; nil for none
+	hole string          // a socket that nothing reaches
+	mute string          // a socket that nothing leaves
 }
 
 func (l *lossy) SendPacket(p simnet.Packet) error {
 	from, to := p.From.(*net.UDPAddr).IP.String(), p.To.(*net.UDPAddr).IP.String()
 	l.mu.Lock()
-	lost := l.rand.Float64() < l.loss || l.cut[from] || l.cut[to]
+	lost := l.rand.Float64() < l.loss || l.cut[from] || l.cut[to] || l.mute == p.From.String() || l.hole == p.To.String()
+	line := l.line
 	l.mu.Unlock()
+	if line != nil && line.to == to && !lost {
+		line.pass(len(p.Data), func() { _ = l.PerfectRouter.SendPacket(p) })
+		return nil
+	}
 	if !lost {
 		_ = l.PerfectRouter.SendPacket(p) // to a socket that is closed, as UDP does
 	}
@@ -172,19 +182,29 @@ func (w *world) resolve(n string) (string, bool) {
 type testRouter struct {
 	mu      sync.Mutex
 	hop     Hop
+	spare   string // for when the hop and its standby are to be avoided
 	epoch   uint64
 	changed chan struct{}
 }
 
 var errNobody = errors.New("nobody is home")
 
-func (r *testRouter) Next(string) (Hop, error) {
+func (r *testRouter) Next(_ string, avoid []string) (Hop, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.hop == (Hop{}) {
 		return Hop{}, errNobody
 	}
-	return r.hop, nil
+	var free []string
+	for _, node := range []string{r.hop.Node, r.hop.Standby, r.spare} {
+		if node != "" && !slices.Contains(avoid, node) {
+			free = append(free, node)
+		}
+	}
+	if r.hop.Self || len(free) == 0 {
+		return r.hop, nil
+	}
+	return Hop{Node: free[0], Standby: strings.Join(free[1:min(len(free), 2)], ""), Epoch: r.hop.Epoch}, nil
 }
 
 func (r *testRouter) Changed() <-chan struct{} {
@@ -253,11 +273,15 @@ func start(t *testing.T, a *pki.Authority, id, next string, boot uint64, conn ne
 	n.links = NewLinks(cfg)
 	n.hub = relay.NewHub(relay.Config{Feeder: n.links, Linger: time.Second})
 	ctx, cancel := context.WithCancel(context.Background())
+	linked, part := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	for _, run := range []func() error{
-		func() error { return n.endpoint.Run(ctx) },
-		func() error { return n.links.Run(ctx, n.hub) },
-		func() error { return n.hub.Run(ctx) },
+		func() error { return n.endpoint.Run(linked) },
+		func() error {
+			defer part() // the children go elsewhere first
+			return n.links.Run(ctx, n.hub)
+		},
+		func() error { return n.hub.Run(linked) },
 	} {
 		running.Go(func() {
 			if err := run(); err != nil {

@@ -18,6 +18,7 @@ func replica(t *testing.T) (track *Track, next uint64) {
 	next = frames(track, 0, 1, 1000, 3)
 	r.Close()
 	track.TakeDemand()
+	track.Cut(media.AllLayers)
 	return track, next
 }
 
@@ -57,10 +58,25 @@ func TestLayerThatWasWantedForAMomentStaysBroken(t *testing.T) {
 	r := track.NewReader()
 	r.Want(media.LayersOf(0))
 	r.Close()
-	track.TakeDemand() // the parent never heard of it
+	track.TakeDemand()
+	track.Cut(media.AllLayers) // the parent never heard of it
 	frames(track, 0, 1, next, 1)
 	if _, ok := track.Keyframe(0); ok {
 		t.Error("a keyframe is offered though the layer is not sent")
+	}
+}
+
+func TestLayerThatIsWantedByNowIsNotCut(t *testing.T) {
+	track := testTrack(t)
+	track.SetHops(1)
+	r := track.NewReader()
+	r.Want(media.LayersOf(1))
+	next := frames(track, 1, 1, 1000, 3)
+	if cut := track.Cut(media.LayersOf(0, 1)); cut != media.LayersOf(0) {
+		t.Errorf("cut %b, want layer 0 alone", cut)
+	}
+	if k, ok := track.Keyframe(1); !ok || k != 1000 {
+		t.Errorf("keyframe %d %v, want 1000: packet %d is the next", k, ok, next)
 	}
 }
 

@@ -183,15 +183,22 @@ func (t *Track) TakeDemand() Demand {
 	defer t.mu.Unlock()
 	d := Demand{Layers: t.layers, Keyframes: t.pending}
 	t.pending = 0
-	if t.state.Hops > 0 {
-		// A parent stops sending what is not wanted, so what comes when it is wanted again joins on to nothing here.
-		for l, r := range t.rings {
-			if r != nil && !t.layers.Has(media.Layer(l)) {
-				r.broken = true
-			}
+	return d
+}
+
+// Cut says that the parent is about to be told to stop sending some layers: what comes when they are wanted again joins
+// on to nothing here. It leaves out, and returns without them, those that somebody wants by now. Only the writer of a
+// track that is fed by a parent calls it.
+func (t *Track) Cut(layers media.LayerSet) media.LayerSet {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	layers &^= t.layers
+	for l := range layers.All() {
+		if r := t.rings[l]; r != nil {
+			r.broken = true
 		}
 	}
-	return d
+	return layers
 }
 
 // Packet copies a packet that is still in the ring.

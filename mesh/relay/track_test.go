@@ -156,7 +156,7 @@ func TestReaderNeverStartsBeforeABreak(t *testing.T) {
 	track.TakeDemand()
 	next := frames(track, 0, 1, 1000, 3)
 	r.Want(0)
-	track.TakeDemand() // the parent stops sending
+	track.Cut(media.AllLayers) // the parent stops sending
 	late := track.NewReader()
 	late.Want(media.LayersOf(0))
 	if got := read(late); len(got) != 0 {

@@ -13,7 +13,7 @@ type Hello struct {
 	Node string
 	// Link counts the links of the child's process. Of two to one parent the later replaces the earlier.
 	Link uint64
-	// Stripe is the stripe's place among the Stripes of the link. The messages of the link go on stripe 0.
+	// Stripe is the stripe's place among the Stripes that the link may have. The messages of the link go on stripe 0.
 	Stripe, Stripes uint64
 	// Boot is when the child's process started, in milliseconds since the Unix epoch. It tells a restarted node from
 	// one that was only away.

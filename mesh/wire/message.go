@@ -27,6 +27,7 @@ const (
 	kindReport
 	kindState
 	kindGoAway
+	kindStripes
 )
 
 func newMessage(kind uint64) Message {
@@ -53,6 +54,8 @@ func newMessage(kind uint64) Message {
 		return new(State)
 	case kindGoAway:
 		return new(GoAway)
+	case kindStripes:
+		return new(Stripes)
 	}
 	return nil
 }

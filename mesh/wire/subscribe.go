@@ -32,11 +32,7 @@ func (s *Subscribe) appendBody(b []byte) []byte {
 	b = binary.AppendUvarint(b, s.Epoch)
 	b = append(b, byte(s.Layers))
 	b = appendBool(b, s.Standby)
-	b = append(b, media.MaxLayers)
-	for _, n := range s.From {
-		b = binary.AppendUvarint(b, n)
-	}
-	return b
+	return appendFrom(b, s.From)
 }
 
 func (s *Subscribe) parseBody(c *cursor) {
@@ -46,14 +42,28 @@ func (s *Subscribe) parseBody(c *cursor) {
 	s.Epoch = c.uvarint()
 	s.Layers = c.layers()
 	s.Standby = c.flag()
-	for l := range c.octet() {
-		if n := c.uvarint(); l < media.MaxLayers {
-			s.From[l] = n
-		}
-	}
+	s.From = parseFrom(c)
 	if c.err == nil && (!fits(s.Track.Room) || !fits(s.Track.Name)) {
 		c.fail("the name of a room or track is empty or too long")
 	}
+}
+
+// appendFrom appends a number for each layer.
+func appendFrom(b []byte, from [media.MaxLayers]uint64) []byte {
+	b = append(b, media.MaxLayers)
+	for _, n := range from {
+		b = binary.AppendUvarint(b, n)
+	}
+	return b
+}
+
+func parseFrom(c *cursor) (from [media.MaxLayers]uint64) {
+	for l := range c.octet() {
+		if n := c.uvarint(); l < media.MaxLayers {
+			from[l] = n
+		}
+	}
+	return from
 }
 
 func fits(name string) bool { return name != "" && len(name) <= MaxName }
@@ -140,9 +150,14 @@ func (r *Refused) parseBody(c *cursor) {
 
 // Update changes what a subscription wants. It goes up.
 type Update struct {
-	Sub     uint64
-	Layers  media.LayerSet
+	Sub uint64
+	// Layers are those to be sent from now on.
+	Layers media.LayerSet
+	// Standby asks for the state alone, as in Subscribe.
 	Standby bool
+	// From is the first packet that the child lacks, for each layer that it did not want before; 0 means that it has
+	// nothing. Peers that do not know the field leave it out.
+	From [media.MaxLayers]uint64
 }
 
 func (*Update) kind() uint64 { return kindUpdate }
@@ -150,13 +165,17 @@ func (*Update) kind() uint64 { return kindUpdate }
 func (u *Update) appendBody(b []byte) []byte {
 	b = binary.AppendUvarint(b, u.Sub)
 	b = append(b, byte(u.Layers))
-	return appendBool(b, u.Standby)
+	b = appendBool(b, u.Standby)
+	return appendFrom(b, u.From)
 }
 
 func (u *Update) parseBody(c *cursor) {
 	u.Sub = c.uvarint()
 	u.Layers = c.layers()
 	u.Standby = c.flag()
+	if c.err == nil && len(c.b) > 0 {
+		u.From = parseFrom(c)
+	}
 }
 
 // Unsubscribe ends a subscription. It goes up.

@@ -33,13 +33,15 @@ func everyMessage() []Message {
 		},
 		&Accepted{Sub: 5, State: fullState()},
 		&Refused{Sub: 5, Reason: Redirect, Epoch: 3, Nodes: []string{"a", "b"}},
-		&Update{Sub: 5, Layers: media.AllLayers},
+		&Update{Sub: 5, Layers: media.AllLayers, From: [media.MaxLayers]uint64{9, math.MaxUint64}},
+		&Update{Sub: 5, Standby: true},
 		&Unsubscribe{Sub: 5},
 		&Keyframe{Sub: 5, Layer: 3, Known: math.MaxUint64},
 		&Report{Sub: 5, Layer: 1, Source: 8, Clock: media.Clock{NTP: 1 << 63, RTP: 9}},
 		&State{Sub: 5, State: fullState()},
 		&State{Sub: 6},
 		&GoAway{Deadline: 30000, Alternatives: []string{"c"}},
+		&Stripes{Want: 7, Redial: 3},
 	}
 }
 
@@ -70,6 +72,9 @@ func TestCutOffMessagesAreErrors(t *testing.T) {
 		}
 		body := m.appendBody(nil)
 		for n := range body {
+			if _, ok := m.(*Update); ok && n == 3 {
+				continue // as a peer says it that does not know From
+			}
 			if _, err := parseMessage(m.kind(), body[:n]); !errors.Is(err, ErrMalformed) {
 				t.Fatalf("%T with %d of %d bytes: %v", m, n, len(body), err)
 			}

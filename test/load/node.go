@@ -40,7 +40,7 @@ type fixed struct {
 	changed chan struct{} // never closed
 }
 
-func (r fixed) Next(string) (link.Hop, error) {
+func (r fixed) Next(string, []string) (link.Hop, error) {
 	return link.Hop{Self: r.self, Node: parentID, Epoch: 1}, nil
 }
 func (r fixed) Changed() <-chan struct{} { return r.changed }
