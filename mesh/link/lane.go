@@ -81,7 +81,7 @@ func (n *lane) run(ctx context.Context) {
 	}
 	n.backfill(ctx, &p)
 	if _, ok := n.track.Keyframe(n.layer); !ok {
-		n.replay = false // the reader has begun with what is live
+		n.replay = n.queued.Load() > 0 // the reader has begun with what is live, which must not overtake what was missed
 	}
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
