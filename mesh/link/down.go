@@ -29,9 +29,9 @@ type downLink struct {
 	last uint64 // the highest number of a subscription so far
 }
 
-func newDown(links *Links, peer string, id, boot uint64, most int) *downLink {
-	d := &downLink{queue: newQueue(links.metrics), most: most, subs: map[uint64]*serving{}}
-	d.init(links, peer, false, id, boot)
+func newDown(links *Links, h *wire.Hello, speak uint64) *downLink {
+	d := &downLink{queue: newQueue(links.metrics), most: int(min(h.Stripes, maxStripes)), subs: map[uint64]*serving{}}
+	d.init(links, h.Node, false, h.Link, h.Boot, speak)
 	return d
 }
 

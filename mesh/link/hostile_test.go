@@ -32,7 +32,7 @@ func greetAs(t *testing.T, e *Endpoint, h wire.Hello) (*quic.Conn, *quic.Stream,
 }
 
 func hello(node string) wire.Hello {
-	return wire.Hello{Versions: []uint64{wire.Version}, Node: node, Link: 1, Stripes: 1, Boot: 1}
+	return wire.Hello{Versions: wire.Versions(wire.Version), Node: node, Link: 1, Stripes: 1, Boot: 1}
 }
 
 // heartbeats keeps a link alive by hand until its connection ends.
@@ -64,7 +64,7 @@ func TestHostileChildIsCutOff(t *testing.T) {
 		{"a subscription twice", hello("r"), bytes.Repeat(wire.AppendMessage(nil, &wire.Subscribe{Sub: 1, Track: camera, Epoch: epoch}), 2), "protocol"},
 		{"another's name", hello("x"), nil, "protocol"},
 		{"a stripe too many", wire.Hello{Versions: []uint64{1}, Node: "r", Stripe: 1, Stripes: 1}, nil, "protocol"},
-		{"no common version", wire.Hello{Versions: []uint64{99}, Node: "r", Stripes: 1}, nil, "lost"},
+		{"no common version", wire.Hello{Versions: []uint64{99}, Node: "r", Stripes: 1}, nil, "version"},
 		{"silence", hello("r"), nil, "silent"},
 	}
 	for _, test := range tests {

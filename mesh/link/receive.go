@@ -85,6 +85,11 @@ func (u *upLink) receiveChunk(stream *quic.ReceiveStream) error {
 			u.hear()
 		}
 	}
+	if err == nil && b.b[0] != wire.KindChunk {
+		stream.CancelRead(0) // something longer, of a kind that is newer than this node
+		buffers.Put(b)
+		return nil
+	}
 	if err == nil {
 		// A chunk of the largest size ends exactly here.
 		var more [1]byte
