@@ -114,6 +114,8 @@ func verdict(err error) (code quic.ApplicationErrorCode, reason string) {
 		return codeSilent, "silent"
 	case errors.Is(err, errNotReading), errors.Is(err, errStuck):
 		return codeRefused, "not reading"
+	case errors.Is(err, errExcess), errors.Is(err, errEndless):
+		return codeRefused, "excess"
 	case errors.Is(err, errIdle):
 		return codeGoodbye, "idle"
 	case errors.Is(err, errSuperseded):

@@ -43,8 +43,9 @@ type Links struct {
 	ended    bool
 	ups      map[string]*dialing
 	downs    map[string]*downLink
-	greeting map[string]int // stripes without a Hello yet, by node
-	last     uint64         // the number of the link that was dialled last
+	greeting map[string]int       // stripes without a Hello yet, by node
+	shutOut  map[string]time.Time // children that get no link, and until when
+	last     uint64               // the number of the link that was dialled last
 	draining bool
 }
 
@@ -68,7 +69,7 @@ func NewLinks(cfg LinksConfig) *Links {
 	cfg.fill()
 	l := &Links{
 		cfg: cfg, log: cfg.Logger, router: cfg.Router, ways: newWays(cfg.Node), started: make(chan struct{}),
-		ups: map[string]*dialing{}, downs: map[string]*downLink{}, greeting: map[string]int{},
+		ups: map[string]*dialing{}, downs: map[string]*downLink{}, greeting: map[string]int{}, shutOut: map[string]time.Time{},
 	}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	l.metrics = newMetrics(cfg.Registerer, l)
@@ -181,7 +182,11 @@ func (l *Links) serve(ctx context.Context, conn *quic.Conn, peer string) {
 
 func (l *Links) welcome(ctx context.Context, conn *quic.Conn, peer string) (*downLink, error) {
 	l.mu.Lock()
-	if l.ended || l.greeting[peer] >= maxGreeting {
+	switch {
+	case l.isShutLocked(peer):
+		l.mu.Unlock()
+		return nil, errExcess
+	case l.ended || l.greeting[peer] >= maxGreeting:
 		l.mu.Unlock()
 		return nil, errGoodbye
 	}

@@ -29,6 +29,7 @@ type upLink struct {
 	arrivals chan *quic.ReceiveStream // to a receiver that has nothing to do
 	slots    chan struct{}            // one for each chunk being received
 	early    atomic.Int32             // chunks that wait for their state
+	endless  atomic.Int32             // chunks in a row that came to no end in time
 	leaving  chan struct{}            // closed under tableMu when the parent says that it will leave
 	keepers  keepers                  // guarded by mu
 
