@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/quic-go/quic-go"
 
@@ -25,13 +26,14 @@ type downLink struct {
 
 	tableMu sync.Mutex
 	// Guarded by tableMu.
-	subs map[uint64]*serving
-	last uint64 // the highest number of a subscription so far
+	subs   map[uint64]*serving
+	last   uint64 // the highest number of a subscription so far
+	asking asking
 }
 
-func newDown(links *Links, peer string, id, boot uint64, most int) *downLink {
-	d := &downLink{queue: newQueue(links.metrics), most: most, subs: map[uint64]*serving{}}
-	d.init(links, peer, false, id, boot)
+func newDown(links *Links, h *wire.Hello, speak uint64) *downLink {
+	d := &downLink{queue: newQueue(links.metrics), most: int(min(h.Stripes, maxStripes)), subs: map[uint64]*serving{}}
+	d.init(links, h.Node, false, h.Link, h.Boot, speak)
 	return d
 }
 
@@ -106,6 +108,10 @@ func (d *downLink) subscribe(m *wire.Subscribe) error {
 		return fmt.Errorf("%w: subscription %d was used before", wire.ErrMalformed, m.Sub)
 	}
 	d.last = m.Sub
+	if d.asking.ask(time.Now()) {
+		d.links.shut(d.peer)
+		return errExcess
+	}
 	if len(d.subs) >= maxSubscriptions {
 		d.refuse(m.Sub, wire.Overloaded, 0)
 		return nil
@@ -114,6 +120,7 @@ func (d *downLink) subscribe(m *wire.Subscribe) error {
 		d.refuse(m.Sub, reason, epoch)
 		return nil
 	}
+	d.asking.grant()
 	ctx, cancel := context.WithCancel(d.ctx)
 	s := &serving{
 		down: d, id: m.Sub, room: m.Track.Room, epoch: m.Epoch, cancel: cancel, wake: make(chan struct{}, 1),

@@ -1,8 +1,10 @@
 package link
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"os"
 	"sync"
 	"time"
 
@@ -85,6 +87,11 @@ func (u *upLink) receiveChunk(stream *quic.ReceiveStream) error {
 			u.hear()
 		}
 	}
+	if err == nil && b.b[0] != wire.KindChunk {
+		stream.CancelRead(0) // something longer, of a kind that is newer than this node
+		buffers.Put(b)
+		return nil
+	}
 	if err == nil {
 		// A chunk of the largest size ends exactly here.
 		var more [1]byte
@@ -95,8 +102,14 @@ func (u *upLink) receiveChunk(stream *quic.ReceiveStream) error {
 		}
 	}
 	whole := err == nil || err == io.EOF
-	if !whole {
+	if whole {
+		u.endless.Store(0)
+	} else {
 		stream.CancelRead(0) // it was late, cancelled, or the link ends
+		if errors.Is(err, os.ErrDeadlineExceeded) && u.endless.Add(1) > maxEndless {
+			buffers.Put(b)
+			return errEndless
+		}
 	}
 	kept, err := u.take(b.b[:b.n], b, whole)
 	if !kept {

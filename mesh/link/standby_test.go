@@ -24,7 +24,12 @@ type branch struct {
 // class plays a story of some seconds on a branch, and checks that the student has missed nothing.
 func (w *world) class(seconds int, story func(*branch)) {
 	w.t.Helper()
-	s := &branch{world: w, home: w.node("h", ""), a: w.node("a", "h"), b: w.node("b", "h"), edge: w.node("e", "a")}
+	w.play(&branch{world: w, home: w.node("h", ""), a: w.node("a", "h"), b: w.node("b", "h"), edge: w.node("e", "a")}, seconds, story)
+}
+
+// play is class on nodes that are there.
+func (w *world) play(s *branch, seconds int, story func(*branch)) {
+	w.t.Helper()
 	s.edge.router.set(Hop{Node: "a", Standby: "b", Epoch: epoch}, epoch)
 	s.class = s.home.publish(camera, 3)
 	s.student = s.edge.watch(camera, 0, 1, 2)
