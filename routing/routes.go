@@ -31,6 +31,8 @@ const (
 	lossCost = 50
 	// hopCost is what one more node adds, at its worst.
 	hopCost = 5 * time.Millisecond
+	// detourLeast is what a detour must save at the least: in a mesh within one city every difference is noise.
+	detourLeast = 10 * time.Millisecond
 	// detourSaves is the share of the direct way's cost that a detour must save, and detourKeeps the share that it
 	// must go on saving: measurements vary, and each change moves every room between the two regions.
 	detourSaves = 0.10
@@ -66,12 +68,12 @@ func Routes(m Matrix, before RouteTable) RouteTable {
 		for _, t := range targets {
 			best, lowest := "", t.cost
 			for _, via := range direct {
-				saves := detourSaves
+				saves := max(detourSaves*t.cost, float64(detourLeast))
 				if before.Via(from, t.region) == via {
-					saves = detourKeeps
+					saves = detourKeeps * t.cost
 				}
 				cost, ok := m.detour(from, via, t.region)
-				if ok && cost < t.cost*(1-saves) && cost < lowest {
+				if ok && cost < t.cost-saves && cost < lowest {
 					best, lowest = via, cost
 				}
 			}

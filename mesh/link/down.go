@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/quic-go/quic-go"
 
@@ -26,11 +27,13 @@ type downLink struct {
 	tableMu sync.Mutex
 	// Guarded by tableMu.
 	subs map[uint64]*serving
+	// sentOn tells of which tracks the child was sent to others lately, and when.
+	sentOn map[media.TrackID]time.Time
 	last uint64 // the highest number of a subscription so far
 }
 
 func newDown(links *Links, peer string, id, boot uint64, most int) *downLink {
-	d := &downLink{queue: newQueue(links.metrics), most: most, subs: map[uint64]*serving{}}
+	d := &downLink{queue: newQueue(links.metrics), most: most, subs: map[uint64]*serving{}, sentOn: map[media.TrackID]time.Time{}}
 	d.init(links, peer, false, id, boot)
 	return d
 }
@@ -114,10 +117,14 @@ func (d *downLink) subscribe(m *wire.Subscribe) error {
 		d.refuse(m.Sub, reason, epoch)
 		return nil
 	}
+	if nodes := d.sendOnLocked(m, time.Now()); len(nodes) > 0 {
+		d.refuse(m.Sub, wire.Redirect, m.Epoch, nodes...)
+		return nil
+	}
 	ctx, cancel := context.WithCancel(d.ctx)
 	s := &serving{
 		down: d, id: m.Sub, room: m.Track.Room, epoch: m.Epoch, cancel: cancel, wake: make(chan struct{}, 1),
-		lanes: map[media.Layer]*lane{},
+		lanes: map[media.Layer]*lane{}, counted: !m.Standby,
 	}
 	s.track, s.release = d.links.hub.Acquire(m.Track)
 	s.reader = s.track.NewReader()
@@ -127,6 +134,7 @@ func (d *downLink) subscribe(m *wire.Subscribe) error {
 	d.tasks.Go(func() {
 		s.run(ctx)
 		cancel()
+		s.count(false)
 		d.tableMu.Lock()
 		delete(d.subs, m.Sub)
 		d.tableMu.Unlock()
@@ -147,9 +155,9 @@ func (d *downLink) admit(m *wire.Subscribe) (reason wire.Reason, epoch uint64, o
 	return 0, epoch, true
 }
 
-func (d *downLink) refuse(sub uint64, reason wire.Reason, epoch uint64) {
+func (d *downLink) refuse(sub uint64, reason wire.Reason, epoch uint64, instead ...string) {
 	d.links.metrics.refused.WithLabelValues(reason.String()).Inc()
-	d.send(&wire.Refused{Sub: sub, Reason: reason, Epoch: epoch})
+	d.send(&wire.Refused{Sub: sub, Reason: reason, Epoch: epoch, Nodes: instead})
 }
 
 // list returns the subscriptions in the order of their numbers.

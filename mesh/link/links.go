@@ -30,6 +30,7 @@ type Links struct {
 	router  Router
 	metrics *metrics
 	ways    *ways
+	crowd   *crowd
 	ctx     context.Context // ends with Run
 	cancel  context.CancelFunc
 	started chan struct{} // closed when hub is set
@@ -45,6 +46,7 @@ type Links struct {
 	greeting map[string]int // stripes without a Hello yet, by node
 	last     uint64         // the number of the link that was dialled last
 	draining bool
+	past     map[string]pastLoss // of ways without a link, by node
 }
 
 // dialing is a link that is being dialled or in use.
@@ -60,6 +62,7 @@ func NewLinks(cfg LinksConfig) *Links {
 	l := &Links{
 		cfg: cfg, log: cfg.Logger, router: cfg.Router, ways: newWays(cfg.Node), started: make(chan struct{}),
 		ups: map[string]*dialing{}, downs: map[string]*downLink{}, greeting: map[string]int{},
+		crowd: &crowd{rooms: map[string]map[string]int{}}, past: map[string]pastLoss{},
 	}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	l.metrics = newMetrics(cfg.Registerer, l)
