@@ -69,6 +69,37 @@ func TestNearNodesNeverTakeDetours(t *testing.T) {
 	}
 }
 
+// TestWayThatIsMeasuredDifferentlyEachTimeMovesEverLess has two ways that are about as good as one another.
+func TestWayThatIsMeasuredDifferentlyEachTimeMovesEverLess(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	var d detours
+	now, ms := time.Now(), time.Millisecond
+	var changes []int // in each quarter of an hour
+	loss := 0.0
+	for quarter := range 8 {
+		changes = append(changes, 0)
+		for look := range 30 {
+			if look%4 == 0 { // what was counted in two minutes
+				loss = max(0, 0.010+0.004*rng.NormFloat64())
+			}
+			changes[quarter] += len(d.look(NewMatrix([]gossip.Way{
+				{From: "eu", To: "ap", RTT: 160 * ms, Loss: loss},
+				{From: "eu", To: "in", RTT: 80 * ms},
+				{From: "in", To: "ap", RTT: 80 * ms},
+			}), now)) / 2
+			now = now.Add(measureEvery)
+		}
+	}
+	t.Logf("changes in each quarter of an hour: %v", changes)
+	total := 0
+	for _, n := range changes[1:] {
+		total += n
+	}
+	if total > 7 {
+		t.Errorf("the way changed %v times a quarter of an hour", changes)
+	}
+}
+
 func BenchmarkRoutes(b *testing.B) {
 	for _, regions := range []int{12, maxRegions} {
 		b.Run(fmt.Sprint(regions), func(b *testing.B) {

@@ -26,8 +26,8 @@ type RouteTable map[RegionPair]string
 func (t RouteTable) Via(from, to string) string { return t[RegionPair{from, to}] }
 
 const (
-	// lossCost is by how much loss makes a way longer: with 2 % of the packets lost a round trip counts double, which
-	// is what a repair adds.
+	// lossCost is by how much loss beyond lossy makes a way longer: with 2.5 % of the packets lost a round trip counts
+	// double, which is what a repair adds.
 	lossCost = 50
 	// hopCost is what one more node adds, at its worst.
 	hopCost = 5 * time.Millisecond
@@ -39,9 +39,11 @@ const (
 	detourKeeps = 0.02
 	// detourRTT bounds a detour's round trip by the direct one, unless it loses much less.
 	detourRTT = 1.3
-	// muchLess is the share of the direct way's loss that is much less, lossy the loss from which on this counts.
+	// muchLess is the share of the direct way's loss that is much less.
 	muchLess = 1.0 / 3
-	lossy    = 0.005
+	// lossy is the loss from which on it counts. Less is within the error of what heartbeats tell in two minutes, 1,200
+	// packets, and costs little.
+	lossy = 0.005
 )
 
 // Routes chooses the detours. Before is the table that was in use so far. No detour leads through a region that is
@@ -120,4 +122,4 @@ func (m Matrix) detour(from, via, to string) (cost float64, ok bool) {
 }
 
 // cost is the round trip, longer by what repairs take.
-func (d Measure) cost() float64 { return float64(d.RTT) * (1 + lossCost*d.Loss) }
+func (d Measure) cost() float64 { return float64(d.RTT) * (1 + lossCost*max(0, d.Loss-lossy)) }

@@ -159,8 +159,10 @@ func TestTableTakesTheBetterWayOnceItLasts(t *testing.T) {
 			t.Helper()
 			n.mu.Lock()
 			n.ways = []gossip.Way{
-				{Node: "home", From: "eu", To: "ap", RTT: 160 * ms, Loss: loss}, {Node: "tokyo", From: "ap", To: "eu", RTT: 161 * ms, Loss: loss},
-				{Node: "home", From: "eu", To: "us", RTT: 80 * ms, Loss: -1}, {Node: "tokyo", From: "ap", To: "us", RTT: 80 * ms, Loss: -1},
+				{Node: "home", From: "eu", To: "ap", RTT: 160 * ms, Loss: loss},
+				{Node: "tokyo", From: "ap", To: "eu", RTT: 161 * ms, Loss: loss},
+				{Node: "home", From: "eu", To: "us", RTT: 80 * ms, Loss: -1},
+				{Node: "tokyo", From: "ap", To: "us", RTT: 80 * ms, Loss: -1},
 			}
 			n.mu.Unlock()
 			<-time.After(time.Duration(looks)*measureEvery + 5*time.Second)
@@ -178,11 +180,12 @@ func TestTableTakesTheBetterWayOnceItLasts(t *testing.T) {
 		after("a way that is bad for longer", 2, 0.06, "virginia")
 		before = told
 		after("and somewhat less so", 4, 0.03, "virginia")
-		after("and hardly worse than the other", 4, 0.002, "virginia")
+		after("and hardly worse than the other", 4, 0.007, "virginia")
 		if told != before {
 			t.Errorf("the table told of %d changes, and there was none", told-before)
 		}
-		after("a way that is good again", 2, 0, "home")
+		after("a way that is good again", 1, 0, "virginia")
+		after("and has been for longer than the bad minutes", 2, 0, "home")
 		if told != before+1 {
 			t.Errorf("the table told of %d changes, want 1", told-before)
 		}

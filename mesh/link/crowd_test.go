@@ -161,7 +161,7 @@ func TestNodeThatWasSentOnReturnsWhenThereIsRoom(t *testing.T) {
 		c := w.node("c", "a")
 		teacher := a.publish(camera, 1)
 		v := c.watch(camera, 0)
-		go teacher.play(4*time.Minute, 2)
+		go teacher.play(200*time.Second, 2)
 		<-time.After(2 * time.Minute)
 		if w, _ := c.links.ways.look(v.track); !slices.Equal(w.path, []string{"c", "b", "a"}) {
 			t.Errorf("the way is %v, want it through b", w.path)
@@ -170,7 +170,7 @@ func TestNodeThatWasSentOnReturnsWhenThereIsRoom(t *testing.T) {
 			t.Errorf("the child was sent on %v times, want once, and again when it asked after a minute", sent)
 		}
 		full.Store(false)
-		<-time.After(time.Minute + 10*time.Second)
+		<-time.After(85 * time.Second)
 		if w, _ := c.links.ways.look(v.track); !slices.Equal(w.path, []string{"c", "a"}) {
 			t.Errorf("the way is %v, want the direct one", w.path)
 		}

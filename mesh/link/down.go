@@ -29,7 +29,7 @@ type downLink struct {
 	subs map[uint64]*serving
 	// sentOn tells of which tracks the child was sent to others lately, and when.
 	sentOn map[media.TrackID]time.Time
-	last uint64 // the highest number of a subscription so far
+	last   uint64 // the highest number of a subscription so far
 }
 
 func newDown(links *Links, peer string, id, boot uint64, most int) *downLink {
