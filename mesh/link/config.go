@@ -67,6 +67,10 @@ type LinksConfig struct {
 	Version uint64
 	// Idle is how long a link without subscriptions is kept. 0 means 30 s.
 	Idle time.Duration
+	// Admit is asked when one more node wants to get a room from this one, besides those that do. It returns the nodes that
+	// the child has to ask instead, the best first, or none if it may come. It must neither block nor call the links. Nil
+	// admits all.
+	Admit func(room, child string, children []string) (elsewhere []string)
 	// Logger is for changes of state; nil discards.
 	Logger *slog.Logger
 	// Registerer takes the metrics; nil means none are kept.

@@ -52,6 +52,10 @@ type link struct {
 	users   atomic.Int32              // subscriptions
 	idle    atomic.Int64              // when the last subscription ended, since born
 
+	meter   lossMeter
+	came    atomic.Uint64 // heartbeats of the peer, each copy
+	arrived atomic.Uint64 // heartbeats of this end that had come to the peer, by its newest; 0 if it does not tell
+
 	mu sync.Mutex
 	// Guarded by mu.
 	ended   bool
@@ -86,6 +90,7 @@ func (l *link) run() error {
 	l.mu.Unlock()
 	why := l.why()
 	code, reason := verdict(why)
+	l.links.remember(l)
 	l.links.metrics.closed.WithLabelValues(reason).Inc()
 	l.log.Info("link closed", "reason", reason, "err", why)
 	for _, s := range *l.stripes.Load() {
@@ -243,7 +248,7 @@ func (l *link) beat() {
 	ticker := time.NewTicker(every / looks)
 	defer ticker.Stop()
 	var b []byte
-	last := time.Now()
+	last, beats := time.Now(), uint64(0) // heartbeats so far
 	for n := 0; ; n++ {
 		select {
 		case <-ticker.C:
@@ -264,13 +269,16 @@ func (l *link) beat() {
 			l.end(errIdle)
 			return
 		}
+		list := *l.stripes.Load()
+		l.meter.look(now, list, l.up, beats, l.arrived.Load())
 		if n%looks != 0 {
 			continue
 		}
+		beats += 2 * uint64(min(len(list), 1))
 		l.mu.Lock()
 		h := l.echo
 		l.mu.Unlock()
-		h.Sent = now.UnixMicro()
+		h.Sent, h.Heard = now.UnixMicro(), l.came.Load()
 		b = wire.AppendHeartbeat(b[:0], h)
 		l.onOne(n/looks, b)
 		l.onOne(n/looks+1, b)
@@ -297,10 +305,12 @@ func (l *link) onOne(n int, b []byte) (dropped int) {
 
 // heartbeat takes one that came.
 func (l *link) heartbeat(h wire.Heartbeat) {
+	l.came.Add(1)
 	now := time.Now().UnixMicro()
 	l.mu.Lock()
 	fresh := h.Sent > l.echo.Echo
 	if fresh {
+		l.arrived.Store(h.Heard)
 		l.echo.Echo, l.echo.Came = h.Sent, now
 	}
 	l.mu.Unlock()

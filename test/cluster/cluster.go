@@ -271,6 +271,19 @@ func (n *Node) Tree(room string) node.Tree {
 	return t
 }
 
+// Route is a way between two regions.
+type Route = node.Route
+
+// Routes are the ways between regions, as this node knows them.
+func (n *Node) Routes() []Route {
+	n.c.t.Helper()
+	var list node.RouteList
+	if err := n.call(http.MethodGet, "/v1/routes", "", &list); err != nil {
+		n.c.t.Fatal(err)
+	}
+	return list.Routes
+}
+
 // Parent is the node from which this one gets a room's tracks, as its own links have it.
 func (n *Node) Parent(room string) string {
 	n.c.t.Helper()
