@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
+	"runtime/pprof"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,6 +37,7 @@ type End struct {
 	Stripes int           // of the link
 	Warm    time.Duration // before the measurement
 	For     time.Duration
+	Profile string // the file for a CPU profile of the measured time; empty for none
 }
 
 // Cost is what an end measured.
@@ -65,6 +68,7 @@ func newEnd() *cobra.Command {
 	f.IntVar(&e.Stripes, "stripes", 0, "stripes of the link")
 	f.DurationVar(&e.Warm, "warm", time.Second, "before the measurement")
 	f.DurationVar(&e.For, "dur", time.Second, "how long is measured")
+	f.StringVar(&e.Profile, "profile", "", "the file for a CPU profile of the measured time")
 	return cmd
 }
 
@@ -72,6 +76,7 @@ func (e *End) arguments() []string {
 	return []string{
 		"end", "--carry", e.Carry, "--to", e.To, "--secrets", e.Secrets, "--tracks", fmt.Sprint(e.Tracks),
 		"--stripes", fmt.Sprint(e.Stripes), "--warm", e.Warm.String(), "--dur", e.For.String(),
+		"--profile", e.Profile,
 	}
 }
 
@@ -145,6 +150,17 @@ func (e *End) measure(ctx context.Context, count *atomic.Int64) (c Cost, err err
 	}
 	if err := pause(ctx, e.Warm); err != nil {
 		return c, err
+	}
+	if e.Profile != "" {
+		file, err := os.Create(e.Profile)
+		if err != nil {
+			return c, fmt.Errorf("write a CPU profile: %w", err)
+		}
+		defer file.Close()
+		if err := pprof.StartCPUProfile(file); err != nil {
+			return c, fmt.Errorf("write a CPU profile: %w", err)
+		}
+		defer pprof.StopCPUProfile()
 	}
 	packets := count.Load()
 	cpu, err := cpuTime()

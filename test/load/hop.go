@@ -25,6 +25,7 @@ func newHop() *cobra.Command {
 	s := Setup{Logger: slog.New(slog.DiscardHandler)}
 	e := End{}
 	var rounds int
+	var only, profiles string
 	cmd := &cobra.Command{
 		Use:   "hop",
 		Short: "Measure what one hop adds: delay on loopback, and CPU against a bare QUIC stream",
@@ -34,11 +35,13 @@ func newHop() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s.Stripes = e.Stripes
-			if err := hopDelay(cmd.Context(), cmd.OutOrStdout(), s); err != nil {
-				return err
+			if only != "cpu" {
+				if err := hopDelay(cmd.Context(), cmd.OutOrStdout(), s); err != nil || only == "delay" {
+					return err
+				}
 			}
 			e.Warm, e.For = s.Warm, s.For
-			return hopCPU(cmd.Context(), cmd.OutOrStdout(), e, rounds)
+			return hopCPU(cmd.Context(), cmd.OutOrStdout(), e, rounds, profiles)
 		},
 	}
 	f := cmd.Flags()
@@ -47,6 +50,8 @@ func newHop() *cobra.Command {
 	f.IntVar(&e.Stripes, "stripes", 0, "stripes of the link; 0 leaves it to the link")
 	f.IntVar(&e.Tracks, "tracks", 20, "tracks of 3 Mbps for the CPU")
 	f.IntVar(&rounds, "rounds", 3, "how often link and stream take turns")
+	f.StringVar(&only, "only", "", "delay or cpu; empty measures both")
+	f.StringVar(&profiles, "cpuprofile", "", "a folder for CPU profiles of the ends, of the last round")
 	return cmd
 }
 
@@ -76,7 +81,7 @@ func hopDelay(ctx context.Context, w io.Writer, s Setup) error {
 }
 
 // hopCPU compares the CPU of a link with that of a bare stream.
-func hopCPU(ctx context.Context, w io.Writer, e End, rounds int) error {
+func hopCPU(ctx context.Context, w io.Writer, e End, rounds int, profiles string) error {
 	dir, err := os.MkdirTemp("", "lyceum-load-")
 	if err != nil {
 		return fmt.Errorf("make a folder for certificates: %w", err)
@@ -97,7 +102,7 @@ func hopCPU(ctx context.Context, w io.Writer, e End, rounds int) error {
 		var now [2][2]Cost
 		for i, carry := range []string{byLink, byStream} {
 			e.Carry = carry
-			if now[i], err = ends(ctx, e); err != nil {
+			if now[i], err = ends(ctx, e, profiles); err != nil {
 				return fmt.Errorf("measure the CPU of a %s: %w", carry, err)
 			}
 		}
@@ -116,10 +121,17 @@ func (c *Cost) add(o Cost) {
 	c.CPU += o.CPU
 }
 
-// ends runs both ends, each in a process of its own.
-func ends(ctx context.Context, e End) (costs [2]Cost, err error) {
+// ends runs both ends, each in a process of its own. Their profiles go to a folder, if one is named.
+func ends(ctx context.Context, e End, profiles string) (costs [2]Cost, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	profile := func(end string) string {
+		if profiles == "" {
+			return ""
+		}
+		return filepath.Join(profiles, e.Carry+"-"+end+".pprof")
+	}
+	e.Profile = profile("parent")
 	parent, err := spawn(ctx, e)
 	if err != nil {
 		return costs, err
@@ -129,6 +141,7 @@ func ends(ctx context.Context, e End) (costs [2]Cost, err error) {
 		return costs, errors.Join(fmt.Errorf("the parent gave no address: %w", err), parent.wait())
 	}
 	e.To = strings.TrimSpace(addr)
+	e.Profile = profile("child")
 	child, err := spawn(ctx, e)
 	if err != nil {
 		cancel()
