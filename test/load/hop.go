@@ -31,7 +31,8 @@ func newHop() *cobra.Command {
 		Short: "Measure what one hop adds: delay on loopback, and CPU against a bare QUIC stream",
 		Long: "Measure the delay that one hop adds on loopback, and the CPU of a link for each RTP packet at either end, each\n" +
 			"end in a process of its own, against a bare QUIC connection with one stream for each track that carries the\n" +
-			"same packets. The two take turns.",
+			"same packets between the same tracks, and against one without tracks: publishers write into its streams, and\n" +
+			"what comes out is counted. The three take turns.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s.Stripes = e.Stripes
@@ -49,7 +50,7 @@ func newHop() *cobra.Command {
 	f.DurationVar(&s.Warm, "warm", 2*time.Second, "how long each runs before it is measured")
 	f.IntVar(&e.Stripes, "stripes", 0, "stripes of the link; 0 leaves it to the link")
 	f.IntVar(&e.Tracks, "tracks", 20, "tracks of 3 Mbps for the CPU")
-	f.IntVar(&rounds, "rounds", 3, "how often link and stream take turns")
+	f.IntVar(&rounds, "rounds", 3, "how often they take turns")
 	f.StringVar(&only, "only", "", "delay or cpu; empty measures both")
 	f.StringVar(&profiles, "cpuprofile", "", "a folder for CPU profiles of the ends, of the last round")
 	return cmd
@@ -91,28 +92,36 @@ func hopCPU(ctx context.Context, w io.Writer, e End, rounds int, profiles string
 	if err := writeSecrets(dir, cluster, parentID, childID); err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "\nCPU for each RTP packet, µs, %d tracks of 3 Mbps; ratio [1.3].\n\n", e.Tracks)
-	fmt.Fprint(w, "| round | link parent | link child | stream parent | stream child | ratio parent | ratio child |\n|---|---|---|---|---|---|---|\n")
-	line := func(name string, l, s [2]Cost) {
-		fmt.Fprintf(w, "| %s | %.1f | %.1f | %.1f | %.1f | %.2f | %.2f |\n", name, l[0].perPacket(), l[1].perPacket(),
-			s[0].perPacket(), s[1].perPacket(), l[0].perPacket()/s[0].perPacket(), l[1].perPacket()/s[1].perPacket())
+	fmt.Fprintf(w, `
+CPU for each RTP packet, µs, %d tracks of 3 Mbps: of a link, of streams that join the same tracks, of streams without
+tracks; and what a link costs for each of theirs [1.3].
+
+| round | link: parent | child | streams: parent | child | ratio: parent | child | without tracks: parent | child | ratio: parent | child |
+|---|---|---|---|---|---|---|---|---|---|---|
+`, e.Tracks)
+	line := func(name string, c [3][2]Cost) {
+		l, s, b := c[0], c[1], c[2]
+		fmt.Fprintf(w, "| %s | %.1f | %.1f | %.1f | %.1f | %.2f | %.2f | %.1f | %.1f | %.2f | %.2f |\n", name,
+			l[0].perPacket(), l[1].perPacket(), s[0].perPacket(), s[1].perPacket(), l[0].over(s[0]), l[1].over(s[1]),
+			b[0].perPacket(), b[1].perPacket(), l[0].over(b[0]), l[1].over(b[1]))
 	}
-	var links, streams [2]Cost
+	carriers := []string{byLink, byStream, byBytes}
+	var all [3][2]Cost
 	for round := range rounds {
-		var now [2][2]Cost
-		for i, carry := range []string{byLink, byStream} {
-			e.Carry = carry
+		var now [3][2]Cost
+		for turn := range carriers {
+			i := (round + turn) % len(carriers) // a machine that becomes slower is to favour none
+			e.Carry = carriers[i]
 			if now[i], err = ends(ctx, e, profiles); err != nil {
-				return fmt.Errorf("measure the CPU of a %s: %w", carry, err)
+				return fmt.Errorf("measure the CPU of %s: %w", e.Carry, err)
+			}
+			for end := range 2 {
+				all[i][end].add(now[i][end])
 			}
 		}
-		line(fmt.Sprint(round+1), now[0], now[1])
-		for end := range 2 {
-			links[end].add(now[0][end])
-			streams[end].add(now[1][end])
-		}
+		line(fmt.Sprint(round+1), now)
 	}
-	line("all", links, streams)
+	line("all", all)
 	return nil
 }
 
