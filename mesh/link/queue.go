@@ -105,6 +105,7 @@ func (q *queue) look(now time.Time) waits {
 
 func newQueue(m *metrics) *queue { return &queue{wake: make(chan struct{}, 1), metrics: m} }
 
+// put adds a chunk. The dispatcher looks at the queue when it is poked next.
 func (q *queue) put(c *chunk) {
 	c.lane.queued.Add(1)
 	q.mu.Lock()
@@ -124,7 +125,6 @@ func (q *queue) put(c *chunk) {
 		}
 	}
 	q.mu.Unlock()
-	poke(q.wake)
 }
 
 // take removes the chunk to be sent next if it fits: an idle stripe takes any, another one needs room for half of it. It

@@ -23,6 +23,9 @@ const (
 	chunkPatience = 20 * time.Millisecond
 	// readyReceivers is how many receivers of a stripe stay when there are fewer chunks than receivers.
 	readyReceivers = 4
+	// creditBatch is how many chunks a stripe has received before their sender is told that it may send as many more. QUIC
+	// would tell it after each, in a packet that wants an acknowledgement.
+	creditBatch = 64
 )
 
 // buffer holds a chunk that is being received.
@@ -33,16 +36,42 @@ type buffer struct {
 
 var buffers = sync.Pool{New: func() any { return new(buffer) }}
 
+// door is where the chunks of one stripe come in.
+type door struct {
+	// Set by acceptChunks, never changed.
+	conn *quic.Conn
+
+	waiting atomic.Int32 // receivers
+
+	mu sync.Mutex
+	// Guarded by mu.
+	done []*quic.ReceiveStream // whose place was not given back yet
+}
+
+// leave gives the places of chunks that were received back to the sender, many at once.
+func (d *door) leave(stream *quic.ReceiveStream) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.done = append(d.done, stream); len(d.done) < creditBatch {
+		return
+	}
+	for _, s := range d.done {
+		s.ReleaseStreamCredit()
+	}
+	clear(d.done)
+	d.done = d.done[:0]
+}
+
 // acceptChunks receives the chunks of one stripe.
 func (u *upLink) acceptChunks(conn *quic.Conn) {
-	waiting := new(atomic.Int32) // receivers
-	waiting.Add(1)
-	u.receiveChunks(conn, waiting)
+	d := &door{conn: conn}
+	d.waiting.Add(1)
+	u.receiveChunks(d)
 }
 
 // receiveChunks takes one chunk after the other from a stripe. Whoever takes one while nobody else waits starts another
 // receiver, so that no chunk waits for the end of another.
-func (u *upLink) receiveChunks(conn *quic.Conn, waiting *atomic.Int32) {
+func (u *upLink) receiveChunks(d *door) {
 	r := receiver{ends: make(chan struct{}, 1), patience: time.NewTimer(time.Hour)}
 	defer r.patience.Stop()
 	tell := func(int64) { poke(r.ends) }
@@ -52,24 +81,25 @@ func (u *upLink) receiveChunks(conn *quic.Conn, waiting *atomic.Int32) {
 		case <-u.ctx.Done():
 			return
 		}
-		stream, err := conn.AcceptUniStream(u.ctx)
+		stream, err := d.conn.AcceptUniStream(u.ctx)
 		if err != nil {
 			<-u.slots
 			return
 		}
-		if waiting.Add(-1) == 0 {
-			waiting.Add(1)
-			u.tasks.Go(func() { u.receiveChunks(conn, waiting) })
+		if d.waiting.Add(-1) == 0 {
+			d.waiting.Add(1)
+			u.tasks.Go(func() { u.receiveChunks(d) })
 		}
-		r.await(conn, stream, tell)
+		r.await(d.conn, stream, tell)
 		err = u.receiveChunk(stream)
 		<-u.slots
 		if err != nil {
 			u.end(err)
 			return
 		}
-		if waiting.Add(1) > readyReceivers {
-			waiting.Add(-1)
+		d.leave(stream)
+		if d.waiting.Add(1) > readyReceivers {
+			d.waiting.Add(-1)
 			return
 		}
 	}
