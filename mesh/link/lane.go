@@ -281,7 +281,7 @@ func (n *lane) flush() {
 		c.urgency, late = urgencyReplay, replayLate
 	}
 	c.expires = c.queued.Add(late)
-	n.down.queue.put(c)
+	n.down.queue.add(c)
 	n.unsent = true
 }
 
