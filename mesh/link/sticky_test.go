@@ -9,7 +9,10 @@ import (
 
 // sent are the QUIC packets that the stripes from a node to its child have sent since an earlier look.
 func (n *node) sent(child string, before []uint64) (packets []uint64) {
-	for i, s := range *n.links.downs[child].stripes.Load() {
+	n.links.mu.Lock()
+	down := n.links.downs[child]
+	n.links.mu.Unlock()
+	for i, s := range *down.stripes.Load() {
 		sent := s.conn.ConnectionStats().PacketsSent
 		if i < len(before) {
 			sent -= before[i]
