@@ -30,11 +30,15 @@ type downLink struct {
 	// sentOn tells of which tracks the child was sent to others lately, and when.
 	sentOn map[media.TrackID]time.Time
 	last   uint64 // the highest number of a subscription so far
+	asking asking
 }
 
-func newDown(links *Links, peer string, id, boot uint64, most int) *downLink {
-	d := &downLink{queue: newQueue(links.metrics), most: most, subs: map[uint64]*serving{}, sentOn: map[media.TrackID]time.Time{}}
-	d.init(links, peer, false, id, boot)
+func newDown(links *Links, h *wire.Hello, speak uint64) *downLink {
+	d := &downLink{
+		queue: newQueue(links.metrics), most: int(min(h.Stripes, maxStripes)), subs: map[uint64]*serving{},
+		sentOn: map[media.TrackID]time.Time{},
+	}
+	d.init(links, h.Node, false, h.Link, h.Boot, speak)
 	return d
 }
 
@@ -109,6 +113,10 @@ func (d *downLink) subscribe(m *wire.Subscribe) error {
 		return fmt.Errorf("%w: subscription %d was used before", wire.ErrMalformed, m.Sub)
 	}
 	d.last = m.Sub
+	if d.asking.ask(time.Now()) {
+		d.links.shut(d.peer)
+		return errExcess
+	}
 	if len(d.subs) >= maxSubscriptions {
 		d.refuse(m.Sub, wire.Overloaded, 0)
 		return nil
@@ -121,6 +129,7 @@ func (d *downLink) subscribe(m *wire.Subscribe) error {
 		d.refuse(m.Sub, wire.Redirect, m.Epoch, nodes...)
 		return nil
 	}
+	d.asking.grant()
 	ctx, cancel := context.WithCancel(d.ctx)
 	s := &serving{
 		down: d, id: m.Sub, room: m.Track.Room, epoch: m.Epoch, cancel: cancel, wake: make(chan struct{}, 1),

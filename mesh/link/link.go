@@ -38,6 +38,7 @@ type link struct {
 	up    bool // this node is the child
 	id    uint64
 	boot  uint64 // of the peer
+	speak uint64 // the version of the protocol that was agreed
 	born  time.Time
 	ctx   context.Context // ends with the link; its cause says why
 	end   context.CancelCauseFunc
@@ -62,8 +63,8 @@ type link struct {
 	echo    wire.Heartbeat // Echo and Came of the next heartbeat
 }
 
-func (l *link) init(links *Links, peer string, up bool, id, boot uint64) {
-	l.links, l.peer, l.up, l.id, l.boot = links, peer, up, id, boot
+func (l *link) init(links *Links, peer string, up bool, id, boot, speak uint64) {
+	l.links, l.peer, l.up, l.id, l.boot, l.speak = links, peer, up, id, boot, speak
 	l.born = time.Now()
 	l.wake = make(chan struct{}, 1)
 	l.ctx, l.end = context.WithCancelCause(links.ctx)
@@ -82,7 +83,7 @@ func direction(up bool) string {
 // the link ended.
 func (l *link) run() error {
 	l.tasks.Go(l.beat)
-	l.log.Info("link opened")
+	l.log.Info("link opened", "version", l.speak)
 	<-l.ctx.Done()
 	l.mu.Lock()
 	l.ended = true
@@ -112,10 +113,14 @@ func verdict(err error) (code quic.ApplicationErrorCode, reason string) {
 	switch {
 	case errors.Is(err, wire.ErrMalformed):
 		return codeProtocol, "protocol"
+	case errors.Is(err, ErrVersion):
+		return codeRefused, "version"
 	case errors.Is(err, errSilent):
 		return codeSilent, "silent"
 	case errors.Is(err, errNotReading), errors.Is(err, errStuck):
 		return codeRefused, "not reading"
+	case errors.Is(err, errExcess), errors.Is(err, errEndless):
+		return codeRefused, "excess"
 	case errors.Is(err, errIdle):
 		return codeGoodbye, "idle"
 	case errors.Is(err, errSuperseded):

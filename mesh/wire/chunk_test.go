@@ -171,6 +171,11 @@ func FuzzChunk(f *testing.F) {
 	f.Add(pack(nil, 1, short))
 	f.Add(pack(nil, 1, short[:1]))
 	f.Add([]byte{KindChunk, 0})
+	for version := Oldest; version <= Version; version++ {
+		for _, p := range readPinned(f, version) {
+			f.Add(p.bytes)
+		}
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		sub, packets, err := unpack(b)
 		if err != nil || len(packets) == 0 {
