@@ -47,6 +47,22 @@ func TestTreeShowsNodesWhoseParentIsGone(t *testing.T) {
 	}
 }
 
+func TestRoutesAreToldInWords(t *testing.T) {
+	got := routesText(node.RouteList{Routes: []node.Route{
+		{From: "ap", To: "eu", RTT: 160.4, Loss: 0.061, Via: "in"}, {From: "ap", To: "in", RTT: 80}, {From: "eu", To: "ap", Via: "in"},
+	}})
+	want := `from ap to eu through in, the direct way takes 160 ms there and back and loses 6.1 %
+from ap to in directly, the direct way takes 80 ms there and back
+from eu to ap through in, the direct way is not measured now
+`
+	if got != want {
+		t.Errorf("got:\n%swant:\n%s", got, want)
+	}
+	if got := routesText(node.RouteList{}); !strings.Contains(got, "tracks go directly") {
+		t.Errorf("a mesh of one region: %q", got)
+	}
+}
+
 func TestArgumentsAreAskedForByName(t *testing.T) {
 	for args, want := range map[string]string{
 		"watch":             "URL is missing, as in: lyceum watch URL --token T",
