@@ -49,7 +49,12 @@ func (h *Hello) parseBody(c *cursor) {
 
 // Agree returns the newest version that both the child and this package speak.
 func (h *Hello) Agree() (version uint64, ok bool) {
-	return Version, slices.Contains(h.Versions, Version)
+	for v := uint64(Version); v >= Oldest; v-- {
+		if slices.Contains(h.Versions, v) {
+			return v, true
+		}
+	}
+	return 0, false
 }
 
 // Welcome is the parent's answer to Hello.

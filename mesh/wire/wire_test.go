@@ -140,6 +140,9 @@ func TestHelloAgrees(t *testing.T) {
 	if v, ok := (&Hello{Versions: []uint64{3, Version}}).Agree(); !ok || v != Version {
 		t.Errorf("%d, %v", v, ok)
 	}
+	if v, ok := (&Hello{Versions: []uint64{Oldest}}).Agree(); !ok || v != Oldest {
+		t.Errorf("%d, %v with the oldest", v, ok)
+	}
 	if _, ok := (&Hello{Versions: []uint64{Version + 1}}).Agree(); ok {
 		t.Error("agreed on a version that is not known")
 	}
