@@ -20,8 +20,10 @@ const maxSubscriptions = 4096
 type downLink struct {
 	link
 	// Set by newDown, never changed.
-	queue *queue
-	most  int // stripes that the link may have; maxStripes if the child goes by what this node would like
+	queue   *queue
+	guard   *guard
+	version uint64 // of the protocol
+	most    int    // stripes that the link may have; maxStripes if the child goes by what this node would like
 
 	tableMu sync.Mutex
 	// Guarded by tableMu.
@@ -29,8 +31,9 @@ type downLink struct {
 	last uint64 // the highest number of a subscription so far
 }
 
-func newDown(links *Links, peer string, id, boot uint64, most int) *downLink {
-	d := &downLink{queue: newQueue(links.metrics), most: most, subs: map[uint64]*serving{}}
+func newDown(links *Links, peer string, id, boot, version uint64, most int) *downLink {
+	q := newQueue(links.metrics)
+	d := &downLink{queue: q, guard: newGuard(q, links.metrics), version: version, most: most, subs: map[uint64]*serving{}}
 	d.init(links, peer, false, id, boot)
 	return d
 }
@@ -38,7 +41,7 @@ func newDown(links *Links, peer string, id, boot uint64, most int) *downLink {
 // run lives as long as the link.
 func (d *downLink) run() {
 	dispatcher := &dispatcher{
-		queue: d.queue, metrics: d.links.metrics, govern: newGovernor(d),
+		queue: d.queue, metrics: d.links.metrics, govern: newGovernor(d), guard: d.guard,
 		stripes: func() []*stripe { return *d.stripes.Load() },
 	}
 	d.tasks.Go(func() {

@@ -191,10 +191,10 @@ func (l *Links) welcome(ctx context.Context, conn *quic.Conn, peer string) (*dow
 	}
 	if !agreed {
 		<-ctx.Done() // the child reads the answer and hangs up
-		return nil, fmt.Errorf("node %s speaks versions %v, this one speaks %d", peer, hello.Versions, wire.Version)
+		return nil, fmt.Errorf("node %s speaks versions %v, this one speaks %d to %d", peer, hello.Versions, wire.Oldest, wire.Version)
 	}
 	_ = stream.SetDeadline(time.Time{})
-	down, err := l.down(hello)
+	down, err := l.down(hello, version)
 	if err != nil {
 		return nil, err
 	}
@@ -206,7 +206,7 @@ func (l *Links) welcome(ctx context.Context, conn *quic.Conn, peer string) (*dow
 }
 
 // down returns the link that a stripe belongs to. A newer link of a child replaces the one before.
-func (l *Links) down(h *wire.Hello) (*downLink, error) {
+func (l *Links) down(h *wire.Hello, version uint64) (*downLink, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.ended {
@@ -221,7 +221,7 @@ func (l *Links) down(h *wire.Hello) (*downLink, error) {
 		}
 		old.end(errSuperseded)
 	}
-	d := newDown(l, h.Node, h.Link, h.Boot, int(h.Stripes))
+	d := newDown(l, h.Node, h.Link, h.Boot, version, int(h.Stripes))
 	l.downs[h.Node] = d
 	if l.draining {
 		d.send(&wire.GoAway{Deadline: uint64(drainTime.Milliseconds())})

@@ -32,6 +32,7 @@ type upLink struct {
 	early    atomic.Int32             // chunks that wait for their state
 	leaving  chan struct{}            // closed under tableMu when the parent says that it will leave
 	keepers  keepers                  // guarded by mu
+	mender   mender
 
 	tableMu sync.RWMutex
 	// Guarded by tableMu.
@@ -67,7 +68,7 @@ func (l *Links) dialStripe(ctx context.Context, node string, id uint64, i int) (
 		return nil, nil, nil, err
 	}
 	s, r, welcome, err := l.greet(ctx, conn, id, i)
-	if err == nil && welcome.Version != wire.Version {
+	if err == nil && (welcome.Version < wire.Oldest || welcome.Version > wire.Version) {
 		err = errors.New("it speaks no version of the protocol that this node does")
 	}
 	if err == nil && welcome.Node != node {
@@ -90,7 +91,7 @@ func (l *Links) greet(ctx context.Context, conn *quic.Conn, id uint64, i int) (*
 	}
 	defer context.AfterFunc(ctx, func() { stream.CancelRead(0) })()
 	_, err = stream.Write(wire.AppendMessage(nil, &wire.Hello{
-		Versions: []uint64{wire.Version}, Node: l.cfg.Node, Link: id,
+		Versions: []uint64{wire.Version, wire.Oldest}, Node: l.cfg.Node, Link: id,
 		Stripe: uint64(i), Stripes: uint64(cmp.Or(l.cfg.Stripes, maxStripes)), Boot: l.cfg.Boot,
 	}))
 	if err != nil {

@@ -10,7 +10,7 @@ const (
 	// ShardHeader is what a shard adds to its chunk, in bytes.
 	ShardHeader = 6
 	// ParityHeader is what goes before the bytes of a parity shard.
-	ParityHeader = 8
+	ParityHeader = 7
 	// MaxShard bounds a chunk of one packet, in bytes; only such ones are protected by parity.
 	MaxShard = maxHeader + media.MaxPayload + maxPacketHeader
 )
@@ -38,8 +38,8 @@ type Parity struct {
 	// Block is the number of the block, Chunks how many chunks it has.
 	Block  uint32
 	Chunks uint8
-	// Of is how many parity shards the block has, Index which of them this is.
-	Of, Index uint8
+	// Index is which of the block's parity shards this is. How many there are does not matter.
+	Index uint8
 	// Bytes are the parity itself.
 	Bytes []byte
 }
@@ -48,7 +48,7 @@ type Parity struct {
 func AppendParity(b []byte, p *Parity) []byte {
 	b = append(b, KindParity)
 	b = binary.BigEndian.AppendUint32(b, p.Block)
-	b = append(b, p.Chunks, p.Of, p.Index)
+	b = append(b, p.Chunks, p.Index)
 	return append(b, p.Bytes...)
 }
 
@@ -58,8 +58,8 @@ func ParseParity(b []byte) (p Parity, err error) {
 	if c.octet() != KindParity {
 		c.fail("this is no parity")
 	}
-	p = Parity{Block: c.fixed32(), Chunks: c.octet(), Of: c.octet(), Index: c.octet()}
-	if c.err == nil && (p.Index >= p.Of || p.Chunks == 0 || len(c.b) == 0) {
+	p = Parity{Block: c.fixed32(), Chunks: c.octet(), Index: c.octet()}
+	if c.err == nil && (p.Chunks == 0 || len(c.b) == 0) {
 		c.fail("a parity shard belongs nowhere")
 	}
 	p.Bytes = c.b
