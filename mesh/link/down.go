@@ -22,6 +22,7 @@ type downLink struct {
 	link
 	// Set by newDown, never changed.
 	queue *queue
+	guard *guard
 	most  int // stripes that the link may have; maxStripes if the child goes by what this node would like
 
 	tableMu sync.Mutex
@@ -34,8 +35,9 @@ type downLink struct {
 }
 
 func newDown(links *Links, h *wire.Hello, speak uint64) *downLink {
+	q := newQueue(links.metrics)
 	d := &downLink{
-		queue: newQueue(links.metrics), most: int(min(h.Stripes, maxStripes)), subs: map[uint64]*serving{},
+		queue: q, guard: newGuard(q, links.metrics), most: int(min(h.Stripes, maxStripes)), subs: map[uint64]*serving{},
 		sentOn: map[media.TrackID]time.Time{},
 	}
 	d.init(links, h.Node, false, h.Link, h.Boot, speak)
@@ -45,7 +47,7 @@ func newDown(links *Links, h *wire.Hello, speak uint64) *downLink {
 // run lives as long as the link.
 func (d *downLink) run() {
 	dispatcher := &dispatcher{
-		queue: d.queue, metrics: d.links.metrics, govern: newGovernor(d),
+		queue: d.queue, metrics: d.links.metrics, govern: newGovernor(d), guard: d.guard,
 		stripes: func() []*stripe { return *d.stripes.Load() },
 	}
 	d.tasks.Go(func() {

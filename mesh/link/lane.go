@@ -245,7 +245,7 @@ func (n *lane) add(p *media.Packet) {
 		n.open.b = n.packer.Append(n.open.b, p)
 	}
 	n.open.last = p.Number
-	if n.audio || n.packer.Full() || p.Flags.Has(media.Last) {
+	if n.audio || n.packer.Full() || !n.replay && n.down.guard.on.Load() || p.Flags.Has(media.Last) {
 		n.flush()
 	}
 }

@@ -27,12 +27,18 @@ func TestLinkKnowsWhatItsWayLoses(t *testing.T) {
 					defer release()
 				}
 				<-time.After(100 * time.Second)
+				// A thousand heartbeats tell a loss of 6 % to within 2.3 points in 997 of 1,000 runs, and those that the
+				// congestion window of an idle stripe holds up count for a while as lost.
+				within := .04
+				if c.watched {
+					within = .02
+				}
 				down, known := a.links.Loss("b")
-				if !known || down < c.loss-0.02 || down > c.loss+0.02 {
+				if !known || down < c.loss-within || down > c.loss+within {
 					t.Errorf("the parent measures a loss of %.3f (known: %v), want %.3f", down, known, c.loss)
 				}
 				up, known := b.links.Loss("a")
-				if !known || up < c.loss-0.025 || up > c.loss+0.025 {
+				if !known || up < c.loss-.04 || up > c.loss+.04 {
 					t.Errorf("the child measures a loss of %.3f (known: %v), want %.3f", up, known, c.loss)
 				}
 				t.Logf("down %.4f, up %.4f", down, up)

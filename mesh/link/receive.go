@@ -206,18 +206,47 @@ func (u *upLink) receiveDatagrams(conn *quic.Conn) {
 // take gives the packets of a chunk to their track. A chunk in a buffer may be kept until the state that explains it
 // comes. Only a whole chunk that is malformed is an error.
 func (u *upLink) take(data []byte, b *buffer, whole bool) (kept bool, err error) {
-	m := u.links.metrics
-	m.received.bytes.Add(float64(len(data)))
-	if len(data) > 0 && data[0] != wire.KindChunk {
-		return false, nil // of a kind that is newer than this node
+	u.links.metrics.received.bytes.Add(float64(len(data)))
+	if len(data) == 0 {
+		return u.chunk(data, b, whole)
 	}
+	switch data[0] {
+	case wire.KindChunk:
+		return u.chunk(data, b, whole)
+	case wire.KindShard:
+		block, index, chunk, err := wire.ParseShard(data)
+		if err == nil && whole {
+			err = u.shard(block, index, chunk)
+		}
+		if err != nil {
+			return false, u.broken(err, whole)
+		}
+		return u.chunk(chunk, b, whole)
+	case wire.KindParity:
+		p, err := wire.ParseParity(data)
+		if err != nil || !whole {
+			return false, u.broken(err, whole)
+		}
+		return false, u.parity(&p)
+	}
+	return false, nil // of a kind that is newer than this node
+}
+
+// broken counts what cannot be used. It is an error only if it came whole.
+func (u *upLink) broken(err error, whole bool) error {
+	u.links.metrics.dropBroken.Inc()
+	if whole {
+		return err
+	}
+	return nil
+}
+
+// chunk gives the packets of a chunk to their track, as take does.
+func (u *upLink) chunk(data []byte, b *buffer, whole bool) (kept bool, err error) {
+	m := u.links.metrics
 	c, err := wire.ParseChunk(data)
 	if err != nil {
-		m.dropBroken.Inc()
-		if whole {
-			return false, err
-		}
-		return false, nil
+		return false, u.broken(err, whole)
 	}
 	u.tableMu.RLock()
 	in := u.subs[c.Sub]

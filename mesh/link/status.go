@@ -18,6 +18,8 @@ type LinkStatus struct {
 	Loss          float64              `json:"loss"`            // of what this end sent in the last one or two minutes; 0 while not known
 	Window        uint64               `json:"window_bytes"`    // of all stripes
 	Queued        int                  `json:"queued_packets"`
+	Protected     bool                 `json:"protected"` // parity goes with live video to this child
+	Parity        float64              `json:"parity"`    // packets of parity for each protected one, since the link is there
 	Packets       uint64               `json:"packets"`
 	Bytes         uint64               `json:"bytes"`
 	Subscriptions []SubscriptionStatus `json:"subscriptions"`
@@ -55,6 +57,10 @@ func (l *Links) Status() []LinkStatus {
 	for _, d := range downs {
 		s := d.status()
 		s.Queued = d.queue.waiting()
+		s.Protected = d.guard.on.Load()
+		if n := d.guard.data.Load(); n > 0 {
+			s.Parity = float64(d.guard.parity.Load()) / float64(n)
+		}
 		for _, sub := range d.list() {
 			s.add(sub.status())
 		}

@@ -31,6 +31,7 @@ type upLink struct {
 	endless atomic.Int32  // chunks in a row that came to no end in time
 	leaving chan struct{} // closed under tableMu when the parent says that it will leave
 	keepers keepers       // guarded by mu
+	mender  mender
 
 	tableMu sync.RWMutex
 	// Guarded by tableMu.
