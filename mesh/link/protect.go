@@ -37,7 +37,7 @@ type protection struct {
 	on                 bool
 	calm               time.Time // since when the way is as it should
 	long, short        losses
-	mean, mean2, ticks float64   // losses of a look, and their squares, of late
+	mean, mean2, ticks float64 // losses of a look, and their squares, of late
 }
 
 // losses are counted over a window.
