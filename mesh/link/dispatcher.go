@@ -46,7 +46,7 @@ type dispatcher struct {
 
 // inFlight is a chunk that QUIC has and that is perhaps not delivered yet.
 type inFlight struct {
-	stream      *quic.SendStream
+	stream      *quic.SendStream // nil for one that is not taken back
 	conn        *quic.Conn
 	lost        uint64 // packets that the connection had lost before
 	at          time.Time
@@ -164,7 +164,9 @@ func (d *dispatcher) step(now time.Time) (sent, waiting bool) {
 		return true, true
 	}
 	if placed {
+		// One packet, which parity makes up for if it is lost: to take it back would cost as much as to send it again.
 		d.guard.sent(now, c)
+		stream = nil
 	}
 	d.metrics.wait.Observe(now.Sub(c.queued).Seconds())
 	d.metrics.sent.video.Add(float64(c.packets))
@@ -251,7 +253,7 @@ func (d *dispatcher) watch(f inFlight) {
 func (d *dispatcher) cancelLate(now time.Time) {
 	for d.first < len(d.written) && !now.Before(d.written[d.first].expires) {
 		f := &d.written[d.first]
-		if f.conn.ConnectionStats().PacketsLost > f.lost {
+		if f.stream != nil && f.conn.ConnectionStats().PacketsLost > f.lost {
 			f.stream.CancelWrite(streamLate)
 			d.metrics.cancelled.Inc()
 		}

@@ -13,6 +13,9 @@ const (
 	// so much later than it would have, and a repair by QUIC takes a round trip more.
 	leastBlock = 4 * time.Millisecond
 	mostBlock  = 25 * time.Millisecond
+	// burstShare is the part of a block's chunks that bursts may cost in parity at most. To make up for nearly all of them would
+	// take as many packets again; what is left is repaired by QUIC, a round trip later.
+	burstShare = 3
 )
 
 // guard protects the live video of a link with parity: each chunk has a place in a block, and when the block is closed some
@@ -95,7 +98,10 @@ func (g *guard) tick(now time.Time) {
 // close queues the parity of the block.
 func (g *guard) close(now time.Time) {
 	block, chunks := g.encoder.Place()
-	need := parity.Need(int(chunks), g.loss, g.burst)
+	need := parity.Need(int(chunks), g.loss, 1)
+	if g.burst > 1 {
+		need = max(need, min(parity.Need(int(chunks), g.loss, g.burst), (int(chunks)+burstShare-1)/burstShare))
+	}
 	for i := range need {
 		c := newChunk()
 		c.lane, c.urgency, c.packets, c.queued, c.expires = g.owner, urgencyParity, 1, now, now.Add(g.late)

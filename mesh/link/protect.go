@@ -6,9 +6,12 @@ import (
 )
 
 const (
-	// knownAfter is the number of packets after which the measured loss of a way has mostly replaced what was taken for it.
-	knownAfter = 5000
-	// guessed is the loss that a way is taken for at first, so that the first packet that it loses is made up for already.
+	// longWindow and shortWindow are over how many packets losses are counted. The long one knows rare losses, the short one
+	// is quick when there are more.
+	longWindow  = 5000
+	shortWindow = 1000
+	// guessed is the loss that a way is taken for at first, as if so many had been seen in a short window: the first packet
+	// that it loses is made up for already.
 	guessed = .001
 	// A way is protected when it loses protectLoss of its packets or more, until it loses less than spareLoss: 3 and 1.5 of
 	// 10,000.
@@ -22,6 +25,8 @@ const (
 	spareRoom   = 1.1
 	// calmFor is how long a way must be as it should before protection begins, if it has ended before.
 	calmFor = 2 * time.Second
+	// protectMargin is how much more loss than measured parity is made for: what is measured is a chance itself.
+	protectMargin = 1.5
 	// burstTicks is over how many looks bursts are measured, and clearBurst what is taken for bursts at all.
 	burstTicks = 100
 	clearBurst = 1.3
@@ -31,18 +36,29 @@ const (
 type protection struct {
 	on                 bool
 	calm               time.Time // since when the way is as it should
-	sent, lost         float64   // packets of late
-	mean, mean2, ticks float64   // losses of a look, and their squares, of late
+	long, short        losses
+	mean, mean2, ticks float64 // losses of a look, and their squares, of late
 }
 
+// losses are counted over a window.
+type losses struct{ sent, lost float64 }
+
+func (l *losses) note(sent, lost, window float64) {
+	fade := math.Exp(-sent / window)
+	l.sent, l.lost = l.sent*fade+sent, max(0, l.lost*fade+lost)
+}
+
+func (l *losses) share() float64 { return min(1, l.lost/l.sent) }
+
 func newProtection(now time.Time) protection {
-	return protection{sent: knownAfter, lost: guessed * knownAfter, calm: now.Add(-calmFor)}
+	prior := losses{shortWindow, guessed * shortWindow}
+	return protection{long: prior, short: prior, calm: now.Add(-calmFor)}
 }
 
 // note adds the packets that were sent and found lost since the last look.
 func (p *protection) note(sent, lost float64) {
-	fade := math.Exp(-sent / knownAfter)
-	p.sent, p.lost = p.sent*fade+sent, max(0, p.lost*fade+lost)
+	p.long.note(sent, lost, longWindow)
+	p.short.note(sent, lost, shortWindow)
 	if sent == 0 {
 		return
 	}
@@ -50,8 +66,8 @@ func (p *protection) note(sent, lost float64) {
 	p.ticks, p.mean, p.mean2 = p.ticks*stay+1, p.mean*stay+lost, p.mean2*stay+lost*lost
 }
 
-// loss is the share of packets that are lost.
-func (p *protection) loss() float64 { return p.lost / p.sent }
+// loss is the share of packets that are lost, rather too much than too little.
+func (p *protection) loss() float64 { return protectMargin * max(p.long.share(), p.short.share()) }
 
 // burst is the mean number of packets that are lost in a row, 1 where it is not clearly more. Counts of single losses vary
 // as much as their mean (Poisson); where losses come in geometric bursts of b they vary by 2b-1 times as much.
@@ -73,7 +89,7 @@ func (p *protection) step(now time.Time, c *conditions, full bool) (changed bool
 	if p.on {
 		room, rtt, loss = spareRoom, spareRTT, spareLoss
 	}
-	good := !full && float64(c.rtt) <= congestedRTT*float64(c.base) && c.rtt >= rtt && p.loss() >= loss && c.allowed >= room*c.demand
+	good := !full && float64(c.rtt) <= congestedRTT*float64(c.base) && c.rtt >= rtt && p.long.share() >= loss && c.allowed >= room*c.demand
 	if !good {
 		p.calm = now
 	}

@@ -31,11 +31,12 @@ func newStripe(index int, conn *quic.Conn, stream *quic.Stream) *stripe {
 }
 
 // window estimates what a connection has under way, which quic-go does not tell: the bytes that were written to it
-// during the last round trip.
+// during the last round trip, and what it found lost meanwhile and sends again.
 type window struct {
 	log    []written // in order of time, from first on
 	first  int
 	bytes  int       // sum of the log
+	lost   uint64    // bytes, at the last look
 	credit float64   // bytes that the connection's own pacing lets go at once
 	filled time.Time // when credit was made up last
 }
@@ -78,6 +79,10 @@ func (w *window) prompt(now time.Time, stats *quic.ConnectionStats) bool {
 
 // headroom is how many more bytes the congestion window takes now; idle is true if nothing is under way.
 func (w *window) headroom(now time.Time, stats *quic.ConnectionStats) (bytes int, idle bool) {
+	if stats.BytesLost > w.lost {
+		w.add(now, int(stats.BytesLost-w.lost))
+	}
+	w.lost = stats.BytesLost
 	for w.first < len(w.log) && now.Sub(w.log[w.first].at) >= stats.SmoothedRTT {
 		w.bytes -= w.log[w.first].bytes
 		w.first++

@@ -1,8 +1,8 @@
 // Package wire writes and reads the bytes between nodes.
 //
-// It is pure: values in, bytes out, and back. Three things travel on a link. Messages go both ways on the control stream;
-// chunks, some packets of one frame of one layer, go down, one to a stream or, for audio, to a datagram; heartbeats are
-// datagrams. All is made to grow: a kind of message that a node does not know is skipped, fields that follow the known
+// It is pure: values in, bytes out, and back. Four things travel on a link. Messages go both ways on the control stream;
+// chunks, some packets of one frame of one layer, go down, one to a stream or, for audio, to a datagram; on ways that lose
+// packets a chunk is a shard of a block, and parity shards follow it on streams of their own; heartbeats are datagrams. All is made to grow: a kind of message that a node does not know is skipped, fields that follow the known
 // ones are ignored, and Hello agrees on a version before anything else is said.
 //
 // Integers are the varints of encoding/binary unless said; fixed ones are big-endian. A text is its length and its bytes.
@@ -15,7 +15,8 @@
 //   - A message, a stream or a datagram of a new kind is passed over by older nodes, of any length that QUIC lets through
 //     and, for messages, MaxMessage. It needs a new version only where the sender relies on being understood.
 //   - What an older node would misunderstand, or what must not be said to it in vain, is said only where the link has agreed
-//     on the version that brought it. In version 1 all tracks come from the room's home; version 2 brought TrackID.Origin.
+//     on the version that brought it. In version 1 all tracks come from the room's home and nothing makes up for
+//     lost chunks; version 2 brought TrackID.Origin, and shards and parity.
 //   - Numbers of kinds and of reasons, and the order and meaning of fields, never change. Bounds such as media.MaxLayers only
 //     grow together with a version, and what goes to an older peer keeps to its bounds.
 //

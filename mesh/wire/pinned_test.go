@@ -64,6 +64,17 @@ func saidIn(version int) map[string]Message {
 	return all
 }
 
+// shardsIn are the shards of a version, as it says them.
+func shardsIn(version int) map[string][]byte {
+	if version < 2 {
+		return map[string][]byte{}
+	}
+	return map[string][]byte{
+		"shard":  AppendShard(nil, 1<<31+7, 63, []byte("a chunk")),
+		"parity": AppendParity(nil, &Parity{Block: 1<<31 + 7, Chunks: 64, Index: 2, Bytes: []byte("parity")}),
+	}
+}
+
 // pinnedChunks are the same in all versions.
 func pinnedChunks() map[string][]media.Packet {
 	video := frame()
@@ -81,7 +92,8 @@ func pinnedChunks() map[string][]media.Packet {
 
 func TestEachVersionIsReadAndSaidAsItWasReleased(t *testing.T) {
 	for version := Oldest; version <= Version; version++ {
-		messages, chunks, heartbeat := saidIn(version), pinnedChunks(), Heartbeat{Sent: 1_790_000_000_000_000, Echo: -5, Came: 7}
+		messages, chunks, shards := saidIn(version), pinnedChunks(), shardsIn(version)
+		heartbeat := Heartbeat{Sent: 1_790_000_000_000_000, Echo: -5, Came: 7}
 		if version > 1 {
 			heartbeat.Heard = 9
 		}
@@ -111,6 +123,13 @@ func TestEachVersionIsReadAndSaidAsItWasReleased(t *testing.T) {
 				}
 				continue
 			}
+			if now, ok := shards[p.name]; ok {
+				delete(shards, p.name)
+				if !bytes.Equal(now, p.bytes) {
+					t.Errorf("%s is said as %x\nwant %x", where, now, p.bytes)
+				}
+				continue
+			}
 			if p.name != "heartbeat" {
 				t.Errorf("%s: nobody knows what it is", where)
 			} else if got, err := ParseHeartbeat(p.bytes); err != nil || got != heartbeat {
@@ -121,6 +140,9 @@ func TestEachVersionIsReadAndSaidAsItWasReleased(t *testing.T) {
 		}
 		for name := range chunks {
 			t.Errorf("%s is not pinned in version %d", name, version)
+		}
+		for name, b := range shards {
+			t.Errorf("not pinned in version %d: %s %x", version, name, b)
 		}
 		for name, m := range messages {
 			t.Errorf("not pinned in version %d: %s %x", version, name, AppendMessage(nil, m))
