@@ -223,7 +223,7 @@ func (n *Node) askTree(ctx context.Context, room directory.Room) Tree {
 			continue
 		}
 		t.Students += a.Students
-		node := TreeNode{ID: a.Node, Students: a.Students, Tracks: a.Tracks}
+		node := TreeNode{ID: a.Node, Students: a.Students, Tracks: a.Tracks, Delays: a.Delays}
 		if a.Node == room.Home {
 			t.Live = a.Live()
 		} else {
@@ -244,7 +244,7 @@ func (n *Node) localRoom(name string) LocalRoom {
 	}
 	for _, s := range n.edge.Status() {
 		if s.Room == name {
-			r.Students = s.Students
+			r.Students, r.Delays = s.Students, s.Delays
 		}
 	}
 	r.Parent, r.Standby, r.Link = parent(n.links.Status(), name)

@@ -67,6 +67,9 @@ type LinksConfig struct {
 	Version uint64
 	// Idle is how long a link without subscriptions is kept. 0 means 30 s.
 	Idle time.Duration
+	// Clock is this host's clock as heartbeats tell it. Nil means time.Now; anything else is for tests of hosts whose clocks
+	// differ.
+	Clock func() time.Time
 	// Logger is for changes of state; nil discards.
 	Logger *slog.Logger
 	// Registerer takes the metrics; nil means none are kept.
@@ -109,6 +112,9 @@ func (c *LinksConfig) fill() {
 	}
 	if c.Idle == 0 {
 		c.Idle = 30 * time.Second
+	}
+	if c.Clock == nil {
+		c.Clock = time.Now
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

@@ -118,7 +118,8 @@ func (s *serving) tell(w way) (wire.Reason, bool) {
 		return wire.TooDeep, false
 	}
 	now := wire.TrackState{
-		Known: w.known, Live: st.Live, Info: s.withoutPaused(st.Info), Clocks: st.Clocks, Hops: min(st.Hops, maxDepth), Path: w.path,
+		Known: w.known, Live: st.Live, Info: s.withoutPaused(st.Info), Clocks: st.Clocks, Births: st.Births,
+		Hops: min(st.Hops, maxDepth), Path: w.path,
 	}
 	switch said := &s.said; {
 	case !s.accepted:
@@ -128,8 +129,8 @@ func (s *serving) tell(w way) (wire.Reason, bool) {
 		s.down.send(&wire.State{Sub: s.id, State: now})
 	default:
 		for l, c := range now.Clocks {
-			if c != said.Clocks[l] {
-				s.down.send(&wire.Report{Sub: s.id, Layer: media.Layer(l), Source: now.Info.Source, Clock: c})
+			if c != said.Clocks[l] || now.Births[l] != said.Births[l] {
+				s.down.send(&wire.Report{Sub: s.id, Layer: media.Layer(l), Source: now.Info.Source, Clock: c, Birth: now.Births[l]})
 			}
 		}
 	}

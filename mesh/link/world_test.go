@@ -51,18 +51,23 @@ type lossy struct {
 	mu   sync.Mutex
 	rand *rand.Rand
 	loss float64
-	cut  map[string]bool // hosts that nothing reaches or leaves
-	line *narrow         // that all packets to a host go through; nil for none
-	hole string          // a socket that nothing reaches
-	mute string          // a socket that nothing leaves
+	cut  map[string]bool          // hosts that nothing reaches or leaves
+	line *narrow                  // that all packets to a host go through; nil for none
+	hole string                   // a socket that nothing reaches
+	lags map[string]time.Duration // how much longer the way is that leaves a host
+	mute string                   // a socket that nothing leaves
 }
 
 func (l *lossy) SendPacket(p simnet.Packet) error {
 	from, to := p.From.(*net.UDPAddr).IP.String(), p.To.(*net.UDPAddr).IP.String()
 	l.mu.Lock()
 	lost := l.rand.Float64() < l.loss || l.cut[from] || l.cut[to] || l.mute == p.From.String() || l.hole == p.To.String()
-	line := l.line
+	line, lag := l.line, l.lags[from]
 	l.mu.Unlock()
+	if lag > 0 && !lost {
+		time.AfterFunc(lag, func() { _ = l.PerfectRouter.SendPacket(p) })
+		return nil
+	}
 	if line != nil && line.to == to && !lost {
 		line.pass(len(p.Data), func() { _ = l.PerfectRouter.SendPacket(p) })
 		return nil
