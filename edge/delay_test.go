@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	dto "github.com/prometheus/client_model/go"
 
 	"lyceum/mesh/media"
 )
@@ -15,11 +14,13 @@ import (
 // observed returns how often something was observed, and the mean in milliseconds.
 func observed(t *testing.T, o prometheus.Observer) (n uint64, mean float64) {
 	t.Helper()
-	var m dto.Metric
-	if err := o.(prometheus.Metric).Write(&m); err != nil {
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(o.(prometheus.Collector))
+	families, err := reg.Gather()
+	if err != nil {
 		t.Fatal(err)
 	}
-	h := m.GetHistogram()
+	h := families[0].GetMetric()[0].GetHistogram()
 	return h.GetSampleCount(), h.GetSampleSum() * 1e3 / float64(max(h.GetSampleCount(), 1))
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"lyceum/mesh/gossip"
 	"lyceum/mesh/link"
+	"lyceum/mesh/media"
 	"lyceum/routing/directory"
 )
 
@@ -135,14 +136,18 @@ func (t *Table) tell() {
 
 // Plan is from where this node gets a room's tracks, and why.
 func (t *Table) Plan(room string) (Plan, error) {
-	_, p, err := t.plan(room, nil)
+	_, p, err := t.plan(media.TrackID{Room: room}, nil)
 	return p, err
 }
 
-func (t *Table) plan(room string, avoid []string) (directory.Room, Plan, error) {
+func (t *Table) plan(track media.TrackID, avoid []string) (directory.Room, Plan, error) {
+	room := track.Room
 	r, ok := t.rooms.Room(room)
 	if !ok {
 		return r, Plan{}, fmt.Errorf("room %s: %w", room, directory.ErrUnknownRoom)
+	}
+	if track.Origin != "" && r.Home != "" {
+		r.Home = track.Origin
 	}
 	t.mu.Lock()
 	members, rtts := t.members, t.rtts
@@ -157,10 +162,13 @@ func (t *Table) plan(room string, avoid []string) (directory.Room, Plan, error) 
 	return r, p, nil
 }
 
-// Next is the node from which this node gets a room's tracks, and the one that stands by. The nodes to avoid have failed
-// this one lately.
-func (t *Table) Next(room string, avoid []string) (link.Hop, error) {
-	r, p, err := t.plan(room, avoid)
+// Next is the node from which this node gets a track, and the one that stands by. The nodes to avoid have failed this one
+// lately.
+//
+// A track that names its origin takes the way that it would take if the room's home were there: the same hubs, one copy a
+// region. The room's epoch fences it like the others, so that it is not carried before the room has had a home.
+func (t *Table) Next(track media.TrackID, avoid []string) (link.Hop, error) {
+	r, p, err := t.plan(track, avoid)
 	switch {
 	case err != nil:
 		return link.Hop{}, err

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/quic-go/quic-go"
 
+	"lyceum/mesh/media"
 	"lyceum/mesh/pki"
 	"lyceum/mesh/wire"
 )
@@ -121,20 +122,21 @@ func (c *LinksConfig) fill() {
 	}
 }
 
-// Router says where the tracks of a room come from. Its answers are cheap: they are asked for at every change.
+// Router says where tracks come from. Its answers are cheap: they are asked for at every change.
 type Router interface {
-	// Next is the node to get a room's tracks from; the error says why there is none. The nodes to avoid have failed or are
-	// about to leave: one of them is named only where no other can take its place.
-	Next(room string, avoid []string) (Hop, error)
+	// Next is the node to get a track from, on the way to its origin: the room's home, or the node that the track names. The
+	// error says why there is none. The nodes to avoid have failed or are about to leave: one of them is named only where no
+	// other can take its place.
+	Next(track media.TrackID, avoid []string) (Hop, error)
 	// Changed returns a channel that is closed when any answer may have changed.
 	Changed() <-chan struct{}
 	// Epoch is the highest epoch of a room that this node knows, 0 for none. Whoever comes with a lower one is refused.
 	Epoch(room string) uint64
 }
 
-// Hop is the next node on the way to a room's home.
+// Hop is the next node on the way to a track's origin.
 type Hop struct {
-	// Self is true at the home.
+	// Self is true at the origin.
 	Self bool
 	// Node is the node to subscribe at.
 	Node string
