@@ -40,12 +40,14 @@ func (c *clocks) take(s clockSample) (offset int64) {
 
 // heartbeat takes one that came.
 func (l *link) heartbeat(h wire.Heartbeat) {
+	l.came.Add(1)
 	now := l.links.cfg.Clock().UnixMicro()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	set := l.echo.Echo-h.Sent > clockSet
 	fresh := h.Sent > l.echo.Echo || set
 	if fresh {
+		l.arrived.Store(h.Heard)
 		l.echo.Echo, l.echo.Came = h.Sent, now
 	}
 	if !fresh || h.Echo == 0 {

@@ -68,6 +68,10 @@ type LinksConfig struct {
 	Version uint64
 	// Idle is how long a link without subscriptions is kept. 0 means 30 s.
 	Idle time.Duration
+	// Admit is asked when one more node wants to get a room from this one, besides those that do: its tracks from one origin,
+	// whatever their names. It returns the nodes that the child has to ask instead, the best first, or none if it may come. It
+	// must neither block nor call the links. Nil admits all.
+	Admit func(track media.TrackID, child string, children []string) (elsewhere []string)
 	// Clock is this host's clock as heartbeats tell it. Nil means time.Now; anything else is for tests of hosts whose clocks
 	// differ.
 	Clock func() time.Time

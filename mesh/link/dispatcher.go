@@ -3,9 +3,12 @@ package link
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/quic-go/quic-go"
+
+	"lyceum/mesh/wire"
 )
 
 // errNotReading ends a link whose child takes nothing: its streams or its windows have been used up for some time.
@@ -36,6 +39,7 @@ type dispatcher struct {
 	governed time.Time  // when the link was looked at last
 	written  []inFlight // in order of time, from first on
 	first    int
+	last     *stripe   // that took a chunk last; nil before the first
 	progress time.Time // when a chunk was last written, or the queue was last empty
 }
 
@@ -92,10 +96,21 @@ func (d *dispatcher) run(ctx context.Context) error {
 	return nil
 }
 
-// best finds the stripe with the most room. One that does not answer is taken only if none does.
+// best finds the stripe with the most room. One that does not answer is taken only if none does. On a way that loses nothing
+// the stripe that was taken last is taken again while it has room enough: chunks that follow one another on one connection
+// share its packets, acknowledgements and wake-ups at both ends.
 func (d *dispatcher) best(now time.Time) (best *stripe, stats quic.ConnectionStats, room int, idle bool) {
 	var mute bool
-	for _, s := range d.stripes() {
+	stripes := d.stripes()
+	if s := d.last; s != nil && slices.Contains(stripes, s) && d.govern.clean() && !now.Before(s.blocked) && d.govern.usable(s) {
+		st := s.conn.ConnectionStats()
+		s.answers.look(now, &st)
+		r, none := s.window.headroom(now, &st)
+		if r >= wire.MaxChunk && s.window.prompt(now, &st) && s.answers.silence(now, &st) <= 0 {
+			return s, st, r, none
+		}
+	}
+	for _, s := range stripes {
 		if now.Before(s.blocked) || !d.govern.usable(s) {
 			continue
 		}
@@ -131,6 +146,7 @@ func (d *dispatcher) step(now time.Time) (sent, waiting bool) {
 		return false, true
 	}
 	size := overhead(len(c.b))
+	d.last = best
 	best.window.add(now, size)
 	best.answers.write(now)
 	d.govern.pacer.spend(size)

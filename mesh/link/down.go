@@ -26,13 +26,18 @@ type downLink struct {
 
 	tableMu sync.Mutex
 	// Guarded by tableMu.
-	subs   map[uint64]*serving
+	subs map[uint64]*serving
+	// sentOn tells of which tracks the child was sent to others lately, and when.
+	sentOn map[media.TrackID]time.Time
 	last   uint64 // the highest number of a subscription so far
 	asking asking
 }
 
 func newDown(links *Links, h *wire.Hello, speak uint64) *downLink {
-	d := &downLink{queue: newQueue(links.metrics), most: int(min(h.Stripes, maxStripes)), subs: map[uint64]*serving{}}
+	d := &downLink{
+		queue: newQueue(links.metrics), most: int(min(h.Stripes, maxStripes)), subs: map[uint64]*serving{},
+		sentOn: map[media.TrackID]time.Time{},
+	}
 	d.init(links, h.Node, false, h.Link, h.Boot, speak)
 	return d
 }
@@ -120,11 +125,15 @@ func (d *downLink) subscribe(m *wire.Subscribe) error {
 		d.refuse(m.Sub, reason, epoch)
 		return nil
 	}
+	if nodes := d.sendOnLocked(m, time.Now()); len(nodes) > 0 {
+		d.refuse(m.Sub, wire.Redirect, m.Epoch, nodes...)
+		return nil
+	}
 	d.asking.grant()
 	ctx, cancel := context.WithCancel(d.ctx)
 	s := &serving{
 		down: d, id: m.Sub, room: m.Track.Room, epoch: m.Epoch, cancel: cancel, wake: make(chan struct{}, 1),
-		lanes: map[media.Layer]*lane{},
+		lanes: map[media.Layer]*lane{}, counted: !m.Standby,
 	}
 	s.track, s.release = d.links.hub.Acquire(m.Track)
 	s.reader = s.track.NewReader()
@@ -134,6 +143,7 @@ func (d *downLink) subscribe(m *wire.Subscribe) error {
 	d.tasks.Go(func() {
 		s.run(ctx)
 		cancel()
+		s.count(false)
 		d.tableMu.Lock()
 		delete(d.subs, m.Sub)
 		d.tableMu.Unlock()
@@ -154,9 +164,9 @@ func (d *downLink) admit(m *wire.Subscribe) (reason wire.Reason, epoch uint64, o
 	return 0, epoch, true
 }
 
-func (d *downLink) refuse(sub uint64, reason wire.Reason, epoch uint64) {
+func (d *downLink) refuse(sub uint64, reason wire.Reason, epoch uint64, instead ...string) {
 	d.links.metrics.refused.WithLabelValues(reason.String()).Inc()
-	d.send(&wire.Refused{Sub: sub, Reason: reason, Epoch: epoch})
+	d.send(&wire.Refused{Sub: sub, Reason: reason, Epoch: epoch, Nodes: instead})
 }
 
 // list returns the subscriptions in the order of their numbers.

@@ -58,6 +58,9 @@ func newGovernor(d *downLink) *governor {
 // usable reports whether chunks may go to a stripe: those that the child is about to close get none.
 func (g *governor) usable(s *stripe) bool { return g.fixed || s.index < g.scaler.want }
 
+// clean reports whether nothing was lost over some seconds.
+func (g *governor) clean() bool { return g.lost < 1 }
+
 // tick is called every governEvery. Its error ends the link.
 func (g *governor) tick(now time.Time, d *dispatcher) error {
 	list := d.stripes()

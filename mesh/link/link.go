@@ -52,6 +52,10 @@ type link struct {
 	users   atomic.Int32              // subscriptions
 	idle    atomic.Int64              // when the last subscription ended, since born
 
+	meter   lossMeter
+	came    atomic.Uint64 // heartbeats of the peer, each copy
+	arrived atomic.Uint64 // heartbeats of this end that had come to the peer, by its newest; 0 if it does not tell
+
 	mu sync.Mutex
 	// Guarded by mu.
 	ended   bool
@@ -87,6 +91,7 @@ func (l *link) run() error {
 	l.mu.Unlock()
 	why := l.why()
 	code, reason := verdict(why)
+	l.links.remember(l)
 	l.links.metrics.closed.WithLabelValues(reason).Inc()
 	l.log.Info("link closed", "reason", reason, "err", why)
 	for _, s := range *l.stripes.Load() {
@@ -244,7 +249,7 @@ func (l *link) beat() {
 	ticker := time.NewTicker(every / looks)
 	defer ticker.Stop()
 	var b []byte
-	last := time.Now()
+	last, beats := time.Now(), uint64(0) // heartbeats so far
 	for n := 0; ; n++ {
 		select {
 		case <-ticker.C:
@@ -265,13 +270,16 @@ func (l *link) beat() {
 			l.end(errIdle)
 			return
 		}
+		list := *l.stripes.Load()
+		l.meter.look(now, list, l.up, beats, l.arrived.Load())
 		if n%looks != 0 {
 			continue
 		}
+		beats += 2 * uint64(min(len(list), 1))
 		l.mu.Lock()
 		h := l.echo
 		l.mu.Unlock()
-		h.Sent = l.links.cfg.Clock().UnixMicro()
+		h.Sent, h.Heard = l.links.cfg.Clock().UnixMicro(), l.came.Load()
 		b = wire.AppendHeartbeat(b[:0], h)
 		l.onOne(n/looks, b)
 		l.onOne(n/looks+1, b)

@@ -31,6 +31,7 @@ type Links struct {
 	router  Router
 	metrics *metrics
 	ways    *ways
+	crowd   *crowd
 	ctx     context.Context // ends with Run
 	cancel  context.CancelFunc
 	started chan struct{} // closed when hub is set
@@ -47,6 +48,7 @@ type Links struct {
 	shutOut  map[string]time.Time // children that get no link, and until when
 	last     uint64               // the number of the link that was dialled last
 	draining bool
+	past     map[string]pastLoss // of ways without a link, by node
 }
 
 // ErrVersion means that two nodes have no version of the links' protocol in common: one of them is too old to be in a
@@ -70,6 +72,7 @@ func NewLinks(cfg LinksConfig) *Links {
 	l := &Links{
 		cfg: cfg, log: cfg.Logger, router: cfg.Router, ways: newWays(cfg.Node), started: make(chan struct{}),
 		ups: map[string]*dialing{}, downs: map[string]*downLink{}, greeting: map[string]int{}, shutOut: map[string]time.Time{},
+		crowd: newCrowd(), past: map[string]pastLoss{},
 	}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	l.metrics = newMetrics(cfg.Registerer, l)

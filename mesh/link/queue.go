@@ -105,7 +105,14 @@ func (q *queue) look(now time.Time) waits {
 
 func newQueue(m *metrics) *queue { return &queue{wake: make(chan struct{}, 1), metrics: m} }
 
+// put adds a chunk and wakes the dispatcher.
 func (q *queue) put(c *chunk) {
+	q.add(c)
+	poke(q.wake)
+}
+
+// add adds a chunk, for which the dispatcher is woken later.
+func (q *queue) add(c *chunk) {
 	c.lane.queued.Add(1)
 	q.mu.Lock()
 	q.levels[c.urgency].push(c)
@@ -124,7 +131,6 @@ func (q *queue) put(c *chunk) {
 		}
 	}
 	q.mu.Unlock()
-	poke(q.wake)
 }
 
 // take removes the chunk to be sent next if it fits: an idle stripe takes any, another one needs room for half of it. It

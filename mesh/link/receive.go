@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/quic-go/quic-go"
@@ -14,13 +15,19 @@ import (
 )
 
 const (
-	// openChunks bounds the chunks of a link that are being received at one time. Each holds a buffer; a parent whose
-	// way loses packets has some hundred open.
+	// openChunks bounds the chunks of a link that are being received at one time, with the receivers that wait for one. Each
+	// chunk holds a buffer; a parent whose way loses packets has some hundred open.
 	openChunks = 2048
 	// chunkTimeout is how long a chunk may take to arrive, much longer than its sender tries.
 	chunkTimeout = 10 * time.Second
-	// receiverIdle is how long a receiver waits for its next chunk before it ends.
-	receiverIdle = 5 * time.Second
+	// chunkPatience is how long a receiver waits for the end of a chunk before it begins to read: one that waits is not woken
+	// for each packet of the chunk. What has been read of a chunk is used even if the sender takes the rest back.
+	chunkPatience = 20 * time.Millisecond
+	// readyReceivers is how many receivers of a stripe stay when there are fewer chunks than receivers.
+	readyReceivers = 4
+	// creditBatch is how many chunks a stripe has received before their sender is told that it may send as many more. QUIC
+	// would tell it after each, in a packet that wants an acknowledgement.
+	creditBatch = 64
 )
 
 // buffer holds a chunk that is being received.
@@ -31,45 +38,98 @@ type buffer struct {
 
 var buffers = sync.Pool{New: func() any { return new(buffer) }}
 
-// acceptChunks gives the chunks of one stripe to receivers.
+// door is where the chunks of one stripe come in.
+type door struct {
+	// Set by acceptChunks, never changed.
+	conn *quic.Conn
+
+	waiting atomic.Int32 // receivers
+
+	mu sync.Mutex
+	// Guarded by mu.
+	done []*quic.ReceiveStream // whose place was not given back yet
+}
+
+// leave gives the places of chunks that were received back to the sender, many at once.
+func (d *door) leave(stream *quic.ReceiveStream) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.done = append(d.done, stream); len(d.done) < creditBatch {
+		return
+	}
+	for _, s := range d.done {
+		s.ReleaseStreamCredit()
+	}
+	clear(d.done)
+	d.done = d.done[:0]
+}
+
+// acceptChunks receives the chunks of one stripe.
 func (u *upLink) acceptChunks(conn *quic.Conn) {
+	d := &door{conn: conn}
+	d.waiting.Add(1)
+	u.receiveChunks(d)
+}
+
+// receiveChunks takes one chunk after the other from a stripe. Whoever takes one while nobody else waits starts another
+// receiver, so that no chunk waits for the end of another.
+func (u *upLink) receiveChunks(d *door) {
+	r := receiver{ends: make(chan struct{}, 1), patience: time.NewTimer(time.Hour)}
+	defer r.patience.Stop()
+	tell := func(int64) { poke(r.ends) }
 	for {
-		stream, err := conn.AcceptUniStream(u.ctx)
-		if err != nil {
-			return
-		}
 		select {
 		case u.slots <- struct{}{}:
 		case <-u.ctx.Done():
 			return
 		}
-		select {
-		case u.arrivals <- stream:
-		default:
-			u.tasks.Go(func() { u.receiveChunks(stream) })
+		stream, err := d.conn.AcceptUniStream(u.ctx)
+		if err != nil {
+			<-u.slots
+			return
 		}
-	}
-}
-
-// receiveChunks receives one chunk after the other. There are as many receivers as chunks came at one time lately.
-func (u *upLink) receiveChunks(stream *quic.ReceiveStream) {
-	idle := time.NewTimer(receiverIdle)
-	defer idle.Stop()
-	for {
-		err := u.receiveChunk(stream)
+		if d.waiting.Add(-1) == 0 {
+			d.waiting.Add(1)
+			u.tasks.Go(func() { u.receiveChunks(d) })
+		}
+		r.await(d.conn, stream, tell)
+		err = u.receiveChunk(stream)
 		<-u.slots
 		if err != nil {
 			u.end(err)
 			return
 		}
-		idle.Reset(receiverIdle)
-		select {
-		case stream = <-u.arrivals:
-		case <-idle.C:
-			return
-		case <-u.ctx.Done():
+		d.leave(stream)
+		if d.waiting.Add(1) > readyReceivers {
+			d.waiting.Add(-1)
 			return
 		}
+	}
+}
+
+// receiver is what one receiver uses again for each chunk.
+type receiver struct {
+	ends     chan struct{} // poked when QUIC has learnt where the chunk ends
+	patience *time.Timer
+}
+
+// await waits until most of a chunk is there: its end is, or chunkPatience is over.
+func (r *receiver) await(conn *quic.Conn, stream *quic.ReceiveStream, tell func(int64)) {
+	select {
+	case <-r.ends: // of the chunk before
+	default:
+	}
+	stream.SetReceiveFinalSizeCallback(tell)
+	select {
+	case <-r.ends:
+		return
+	default:
+	}
+	r.patience.Reset(chunkPatience)
+	select {
+	case <-r.ends:
+	case <-r.patience.C:
+	case <-conn.Context().Done():
 	}
 }
 

@@ -15,7 +15,7 @@ type LinkStatus struct {
 	Stripes       int                  `json:"stripes"`
 	RTT           float64              `json:"rtt_ms"`          // by heartbeats, with what the hosts add
 	Offset        float64              `json:"clock_offset_ms"` // the peer's clock minus ours
-	Loss          float64              `json:"loss"`            // of the QUIC packets that this end sent
+	Loss          float64              `json:"loss"`            // of what this end sent in the last one or two minutes; 0 while not known
 	Window        uint64               `json:"window_bytes"`    // of all stripes
 	Queued        int                  `json:"queued_packets"`
 	Packets       uint64               `json:"packets"`
@@ -90,16 +90,12 @@ func (l *link) status() LinkStatus {
 		Peer: l.peer, Direction: direction(l.up), Age: time.Since(l.born).Seconds(),
 		RTT: time.Duration(l.rtt.Load()).Seconds() * 1e3, Offset: float64(l.offset.Load()) / 1e3,
 	}
-	var sent, lost uint64
 	for _, stripe := range *l.stripes.Load() {
 		st := stripe.conn.ConnectionStats()
-		sent, lost = sent+st.PacketsSent, lost+st.PacketsLost
 		s.Window += st.CongestionWindow
 		s.Stripes++
 	}
-	if sent > 0 {
-		s.Loss = float64(lost) / float64(sent)
-	}
+	s.Loss, _ = l.loss().share()
 	return s
 }
 

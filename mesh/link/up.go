@@ -26,12 +26,11 @@ const (
 // upLink is a link to a parent.
 type upLink struct {
 	link
-	arrivals chan *quic.ReceiveStream // to a receiver that has nothing to do
-	slots    chan struct{}            // one for each chunk being received
-	early    atomic.Int32             // chunks that wait for their state
-	endless  atomic.Int32             // chunks in a row that came to no end in time
-	leaving  chan struct{}            // closed under tableMu when the parent says that it will leave
-	keepers  keepers                  // guarded by mu
+	slots   chan struct{} // one for each chunk being received, and for each receiver that waits for one
+	early   atomic.Int32  // chunks that wait for their state
+	endless atomic.Int32  // chunks in a row that came to no end in time
+	leaving chan struct{} // closed under tableMu when the parent says that it will leave
+	keepers keepers       // guarded by mu
 
 	tableMu sync.RWMutex
 	// Guarded by tableMu.
@@ -49,7 +48,7 @@ func (l *Links) dialUp(node string, id uint64) (*upLink, error) {
 		return nil, err
 	}
 	u := &upLink{
-		arrivals: make(chan *quic.ReceiveStream), slots: make(chan struct{}, openChunks), subs: map[uint64]*intake{},
+		slots: make(chan struct{}, openChunks), subs: map[uint64]*intake{},
 		leaving: make(chan struct{}),
 		keepers: keepers{stop: map[int]context.CancelFunc{}},
 	}

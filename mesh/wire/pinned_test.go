@@ -82,6 +82,9 @@ func pinnedChunks() map[string][]media.Packet {
 func TestEachVersionIsReadAndSaidAsItWasReleased(t *testing.T) {
 	for version := Oldest; version <= Version; version++ {
 		messages, chunks, heartbeat := saidIn(version), pinnedChunks(), Heartbeat{Sent: 1_790_000_000_000_000, Echo: -5, Came: 7}
+		if version > 1 {
+			heartbeat.Heard = 9
+		}
 		for _, p := range readPinned(t, version) {
 			where := fmt.Sprintf("%s of version %d", p.name, version)
 			if want, ok := messages[p.name]; ok {
@@ -112,7 +115,7 @@ func TestEachVersionIsReadAndSaidAsItWasReleased(t *testing.T) {
 				t.Errorf("%s: nobody knows what it is", where)
 			} else if got, err := ParseHeartbeat(p.bytes); err != nil || got != heartbeat {
 				t.Errorf("%s is read as %+v, %v", where, got, err)
-			} else if now := AppendHeartbeat(nil, heartbeat); !bytes.Equal(now, p.bytes) {
+			} else if now := AppendHeartbeat(nil, heartbeat); !bytes.HasPrefix(now, p.bytes) || version == Version && !bytes.Equal(now, p.bytes) {
 				t.Errorf("%s is said as %x\nwant %x", where, now, p.bytes)
 			}
 		}
