@@ -14,6 +14,7 @@ import (
 
 	"lyceum/mesh/gossip"
 	"lyceum/mesh/link"
+	"lyceum/mesh/media"
 	"lyceum/routing/directory"
 )
 
@@ -188,22 +189,32 @@ func (t *Table) tell() {
 
 // Plan is from where this node gets a room's tracks, and why.
 func (t *Table) Plan(room string) (Plan, error) {
-	_, p, err := t.plan(room, nil)
+	_, p, err := t.plan(media.TrackID{Room: room}, nil)
 	return p, err
 }
 
-func (t *Table) plan(room string, avoid []string) (directory.Room, Plan, error) {
-	r, ok := t.rooms.Room(room)
+func (t *Table) plan(track media.TrackID, avoid []string) (directory.Room, Plan, error) {
+	r, ok := t.room(track)
 	if !ok {
-		return r, Plan{}, fmt.Errorf("room %s: %w", room, directory.ErrUnknownRoom)
+		return r, Plan{}, fmt.Errorf("room %s: %w", track.Room, directory.ErrUnknownRoom)
 	}
 	v := t.view()
 	v.Avoid = avoid
 	p, err := Parent(r, v)
 	if err != nil {
-		return r, p, fmt.Errorf("room %s: %w", room, err)
+		return r, p, fmt.Errorf("room %s: %w", track.Room, err)
 	}
 	return r, p, nil
+}
+
+// room is a track's room, with the track's origin for its home: a track that names its origin takes the way that it would
+// take if the home were there. A room that nobody has claimed has no tracks at all.
+func (t *Table) room(track media.TrackID) (directory.Room, bool) {
+	r, ok := t.rooms.Room(track.Room)
+	if track.Origin != "" && r.Home != "" {
+		r.Home = track.Origin
+	}
+	return r, ok
 }
 
 // view is what this node knows of the mesh.
@@ -217,20 +228,20 @@ func (t *Table) view() View {
 	}
 }
 
-// Admit decides whether one more node may get a room from this one, besides the children that do. It returns the nodes to
-// be asked instead, none if it may.
-func (t *Table) Admit(room, child string, children []string) (elsewhere []string) {
-	r, ok := t.rooms.Room(room)
+// Admit decides whether one more node may get a room from this one, besides the children that do, on the way from the
+// track's origin. It returns the nodes to be asked instead, none if it may.
+func (t *Table) Admit(track media.TrackID, child string, children []string) (elsewhere []string) {
+	r, ok := t.room(track)
 	if !ok {
 		return nil
 	}
 	return Admit(r, t.view(), child, children)
 }
 
-// Next is the node from which this node gets a room's tracks, and the one that stands by. The nodes to avoid have failed
-// this one lately.
-func (t *Table) Next(room string, avoid []string) (link.Hop, error) {
-	r, p, err := t.plan(room, avoid)
+// Next is the node from which this node gets a track, and the one that stands by. The nodes to avoid have failed this one
+// lately. The room's epoch fences tracks from everywhere.
+func (t *Table) Next(track media.TrackID, avoid []string) (link.Hop, error) {
+	r, p, err := t.plan(track, avoid)
 	switch {
 	case err != nil:
 		return link.Hop{}, err

@@ -12,6 +12,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"lyceum/mesh/gossip"
+	"lyceum/mesh/link"
+	"lyceum/mesh/media"
 	"lyceum/routing/directory"
 )
 
@@ -88,7 +90,7 @@ func TestTableFollowsTheMesh(t *testing.T) {
 		defer stop()
 		from := func(want string) {
 			t.Helper()
-			if hop, err := table.Next("algebra", nil); err != nil || hop.Node != want || hop.Self || hop.Epoch != 7 {
+			if hop, err := table.Next(media.TrackID{Room: "algebra"}, nil); err != nil || hop.Node != want || hop.Self || hop.Epoch != 7 {
 				t.Errorf("next: %+v (%v), want %s", hop, err, want)
 			}
 		}
@@ -123,7 +125,7 @@ func TestTableFollowsTheMesh(t *testing.T) {
 			close(n.rooms)
 			n.rooms = make(chan struct{})
 		})
-		if hop, err := table.Next("algebra", nil); err != nil || !hop.Self {
+		if hop, err := table.Next(media.TrackID{Room: "algebra"}, nil); err != nil || !hop.Self {
 			t.Errorf("next: %+v (%v), want this node itself", hop, err)
 		}
 	})
@@ -232,6 +234,41 @@ func TestStandbyIgnoresSmallChangesOfRoundTrips(t *testing.T) {
 			if got := standby(step.virginia); got != step.want {
 				t.Errorf("with %v to virginia the standby is %s, want %s", step.virginia, got, step.want)
 			}
+		}
+	})
+}
+
+func TestTrackTakesTheWayToItsOwnOrigin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for self, want := range map[string]link.Hop{
+			"home":  {Node: "tokyo", Epoch: 7},
+			"seoul": {Node: "tokyo", Epoch: 7},
+			"tokyo": {Self: true, Node: "tokyo", Epoch: 7},
+			"paris": {Node: "home", Standby: "tokyo", Epoch: 7}, // one copy enters the region
+			"lima":  {Node: "tokyo", Epoch: 7},
+		} {
+			n := &news{
+				home: "home", members: mesh("eu/home+", "eu/paris", "ap/seoul+", "ap/tokyo", "sa/lima"), rtt: map[string]time.Duration{},
+				rooms: make(chan struct{}), changed: make(chan struct{}),
+			}
+			table := NewTable(TableConfig{Node: self, Rooms: newsOfRooms{n}})
+			ctx, stop := context.WithCancel(t.Context())
+			var running sync.WaitGroup
+			running.Go(func() { _ = table.Run(ctx, n) })
+			time.Sleep(time.Second)
+			hop, err := table.Next(media.TrackID{Room: "algebra", Name: "talk", Origin: "tokyo"}, nil)
+			if hop.Standby = ""; want.Standby != "" {
+				again, _ := table.Next(media.TrackID{Room: "algebra", Name: "talk", Origin: "tokyo"}, []string{hop.Node})
+				hop.Standby = again.Node
+			}
+			if err != nil || hop != want {
+				t.Errorf("%s gets it from %+v, %v; want %+v", self, hop, err, want)
+			}
+			if home, err := table.Next(media.TrackID{Room: "algebra", Name: "camera"}, nil); err != nil || home.Self != (self == "home") {
+				t.Errorf("%s gets the teacher from %+v, %v", self, home, err)
+			}
+			stop()
+			running.Wait()
 		}
 	})
 }

@@ -231,7 +231,7 @@ func (n *Node) askTree(ctx context.Context, room directory.Room) Tree {
 			continue
 		}
 		t.Students += a.Students
-		node := TreeNode{ID: a.Node, Region: members[i].Region, Tier: a.tier(), Students: a.Students, Tracks: a.Tracks}
+		node := TreeNode{ID: a.Node, Region: members[i].Region, Tier: a.tier(), Students: a.Students, Tracks: a.Tracks, Delays: a.Delays}
 		if a.Node == room.Home {
 			t.Live = a.Live()
 		} else {
@@ -255,7 +255,7 @@ func (n *Node) localRoom(name string) LocalRoom {
 	}
 	for _, s := range n.edge.Status() {
 		if s.Room == name {
-			r.Students = s.Students
+			r.Students, r.Delays = s.Students, s.Delays
 		}
 	}
 	links := n.links.Status()

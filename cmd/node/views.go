@@ -91,6 +91,9 @@ type LocalRoom struct {
 	Losses   map[string]float64  `json:"losses,omitempty"`
 	Students int                 `json:"students"`
 	Tracks   []relay.TrackStatus `json:"tracks"`
+	// Delays are how old the frames are that leave for students here, by track, in milliseconds from their arrival at the
+	// node where the track was born.
+	Delays map[string]float64 `json:"delay_ms,omitempty"`
 }
 
 // LinkInfo is the link to a parent, with what came over it for one room.
@@ -158,6 +161,7 @@ type TreeNode struct {
 	Why      string              `json:"why,omitempty"`
 	Students int                 `json:"students"`
 	Tracks   []relay.TrackStatus `json:"tracks"`
+	Delays   map[string]float64  `json:"delay_ms,omitempty"` // as in LocalRoom
 }
 
 // Carries describes the node's tracks, one by one.
@@ -178,6 +182,9 @@ func (n TreeNode) Carries() []string {
 				s = t.Name + " standing by"
 			case len(t.Layers) > 1:
 				s += fmt.Sprintf(" (%d of %d layers wanted)", wanted, len(t.Layers))
+			}
+			if ms, ok := n.Delays[t.Name]; ok {
+				s += fmt.Sprintf(" %.0f ms old", ms)
 			}
 		}
 		out = append(out, s)

@@ -18,12 +18,22 @@ const tookAgain = 30 * time.Second
 type crowd struct {
 	mu sync.Mutex
 	// Guarded by mu.
-	rooms map[string]map[string]int // the subscriptions of each child
+	rooms map[media.TrackID]map[string]int // the subscriptions of each child, by room and origin
+}
+
+// newCrowd makes an empty crowd.
+func newCrowd() *crowd { return &crowd{rooms: map[media.TrackID]map[string]int{}} }
+
+// family stands for all tracks of a room that come from one origin and so the same way.
+func family(id media.TrackID) media.TrackID {
+	id.Name = ""
+	return id
 }
 
 // enter counts a subscription of a child, unless the room's children are too many already: then it returns others to be
 // asked instead. Admit may be nil.
-func (c *crowd) enter(room, child string, admit func(room, child string, children []string) []string) (elsewhere []string) {
+func (c *crowd) enter(track media.TrackID, child string, admit func(track media.TrackID, child string, children []string) []string) (elsewhere []string) {
+	room := family(track)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	children := c.rooms[room]
@@ -41,7 +51,8 @@ func (c *crowd) enter(room, child string, admit func(room, child string, childre
 }
 
 // leave takes a subscription away.
-func (c *crowd) leave(room, child string) {
+func (c *crowd) leave(track media.TrackID, child string) {
+	room := family(track)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	children := c.rooms[room]
@@ -64,7 +75,7 @@ func (d *downLink) sendOnLocked(m *wire.Subscribe, now time.Time) []string {
 	if _, back := d.sentOn[m.Track]; back || len(d.sentOn) >= maxSubscriptions {
 		admit = nil
 	}
-	elsewhere := d.links.crowd.enter(m.Track.Room, d.peer, admit)
+	elsewhere := d.links.crowd.enter(m.Track, d.peer, admit)
 	if len(elsewhere) > 0 {
 		d.sentOn[m.Track] = now
 	} else {

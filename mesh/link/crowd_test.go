@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"lyceum/mesh/media"
 	"lyceum/mesh/wire"
 )
 
@@ -18,7 +19,7 @@ func TestNodesWhoseViewsDifferKeepTheBound(t *testing.T) {
 		nodes := map[string]*node{}
 		boot := func(id, next string) {
 			nodes[id] = w.boot(id, next, uint64(time.Now().UnixMilli()), w.authority, func(c *LinksConfig) {
-				c.Admit = func(_, child string, children []string) (elsewhere []string) {
+				c.Admit = func(_ media.TrackID, child string, children []string) (elsewhere []string) {
 					if len(children) < bound || strings.Contains(hubs, child) {
 						return nil
 					}
@@ -63,7 +64,7 @@ func TestNodesWhoseViewsDifferKeepTheBound(t *testing.T) {
 		most := 0
 		for id, n := range nodes {
 			n.links.crowd.mu.Lock()
-			children := len(n.links.crowd.rooms[room])
+			children := len(n.links.crowd.rooms[media.TrackID{Room: room}])
 			n.links.crowd.mu.Unlock()
 			if most = max(most, children); children > bound+len(hubs) {
 				t.Errorf("%s feeds %d", id, children)
@@ -93,7 +94,7 @@ func TestNodesWhoseViewsDifferKeepTheBound(t *testing.T) {
 func TestChildThatComesBackIsTaken(t *testing.T) {
 	inWorld(t, 5*time.Millisecond, 0, func(t *testing.T, w *world) {
 		a := w.boot("a", "", 1, w.authority, func(c *LinksConfig) {
-			c.Admit = func(string, string, []string) []string { return []string{"z"} } // nobody has ever seen it
+			c.Admit = func(media.TrackID, string, []string) []string { return []string{"z"} } // nobody has ever seen it
 		})
 		b := w.node("b", "a")
 		teacher := a.publish(camera, 1)
@@ -111,9 +112,9 @@ func TestChildThatComesBackIsTaken(t *testing.T) {
 }
 
 func TestCrowdCountsChildrenOnce(t *testing.T) {
-	c := crowd{rooms: map[string]map[string]int{}}
+	c := newCrowd()
 	var asked []string
-	admit := func(_, child string, children []string) []string {
+	admit := func(_ media.TrackID, child string, children []string) []string {
 		asked = append(asked, child+" besides "+strings.Join(children, "+"))
 		if len(children) >= 2 {
 			return slices.Repeat([]string{"hub"}, maxAlternatives+1)
@@ -122,7 +123,7 @@ func TestCrowdCountsChildrenOnce(t *testing.T) {
 	}
 	enter := func(child string, want int) {
 		t.Helper()
-		if got := len(c.enter(room, child, admit)); got != want {
+		if got := len(c.enter(camera, child, admit)); got != want {
 			t.Errorf("%s was told of %d others, want %d", child, got, want)
 		}
 	}
@@ -130,16 +131,16 @@ func TestCrowdCountsChildrenOnce(t *testing.T) {
 	enter("b", 0) // another track
 	enter("c", 0)
 	enter("d", maxAlternatives)
-	c.leave(room, "b")
+	c.leave(microphone, "b")
 	enter("d", maxAlternatives)
-	c.leave(room, "b")
+	c.leave(microphone, "b")
 	enter("d", 0)
 	want := []string{"b besides ", "c besides b", "d besides b+c", "d besides b+c", "d besides c"}
 	if !slices.Equal(asked, want) {
 		t.Errorf("asked %q, want %q", asked, want)
 	}
-	c.leave(room, "c")
-	c.leave(room, "d")
+	c.leave(microphone, "c")
+	c.leave(microphone, "d")
 	if len(c.rooms) != 0 {
 		t.Errorf("%v is left", c.rooms)
 	}
@@ -150,7 +151,7 @@ func TestNodeThatWasSentOnReturnsWhenThereIsRoom(t *testing.T) {
 		var full atomic.Bool
 		full.Store(true)
 		a := w.boot("a", "", 1, w.authority, func(c *LinksConfig) {
-			c.Admit = func(_, child string, _ []string) []string {
+			c.Admit = func(_ media.TrackID, child string, _ []string) []string {
 				if full.Load() && child == "c" {
 					return []string{"b"}
 				}

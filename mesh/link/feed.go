@@ -140,7 +140,7 @@ func (f *feed) past(t, now time.Time) bool {
 func (f *feed) turn(ctx context.Context, now time.Time) {
 	f.demand(now)
 	f.examine(ctx, now)
-	hop, err := f.links.router.Next(f.room, f.avoid(now))
+	hop, err := f.links.router.Next(f.track.ID(), f.avoid(now))
 	switch {
 	case err != nil:
 		f.leave()

@@ -170,6 +170,9 @@ func (in *intake) applyLocked(s *wire.TrackState) {
 				in.track.Report(media.Layer(l), c)
 			}
 		}
+		for l, c := range s.Births {
+			in.born(media.Layer(l), c)
+		}
 	case s.Known:
 		in.track.End(in.started)
 		in.live = false
@@ -212,9 +215,20 @@ func (in *intake) report(r *wire.Report) {
 	if in.closed || !in.state.Live || r.Source != in.state.Info.Source {
 		return
 	}
-	in.state.Clocks[r.Layer] = r.Clock
+	in.state.Clocks[r.Layer], in.state.Births[r.Layer] = r.Clock, r.Birth
 	if in.leads && in.live {
-		in.track.Report(r.Layer, r.Clock)
+		if r.Clock.Known() {
+			in.track.Report(r.Layer, r.Clock)
+		}
+		in.born(r.Layer, r.Birth)
+	}
+}
+
+// born tells the track when it was born, by this node's clock instead of the parent's. A clock that cannot be translated
+// yet is told again in a moment.
+func (in *intake) born(l media.Layer, c media.Clock) {
+	if offset, ok := in.up.ahead(); ok && c.Known() {
+		in.track.Born(l, c.Later(-offset))
 	}
 }
 

@@ -48,7 +48,7 @@ type link struct {
 	stripes atomic.Pointer[[]*stripe] // replaced under mu
 	heard   atomic.Int64              // when the peer was last heard, since born
 	rtt     atomic.Int64              // by heartbeats, smoothed, in ns; 0 for not known
-	offset  atomic.Int64              // the peer's clock minus ours, in µs
+	offset  atomic.Int64              // the peer's clock minus ours, in µs; means nothing while rtt is 0
 	users   atomic.Int32              // subscriptions
 	idle    atomic.Int64              // when the last subscription ended, since born
 
@@ -61,6 +61,7 @@ type link struct {
 	ended   bool
 	backlog []byte         // messages that wait
 	echo    wire.Heartbeat // Echo and Came of the next heartbeat
+	clocks  clocks
 }
 
 func (l *link) init(links *Links, peer string, up bool, id, boot, speak uint64) {
@@ -278,7 +279,7 @@ func (l *link) beat() {
 		l.mu.Lock()
 		h := l.echo
 		l.mu.Unlock()
-		h.Sent, h.Heard = now.UnixMicro(), l.came.Load()
+		h.Sent, h.Heard = l.links.cfg.Clock().UnixMicro(), l.came.Load()
 		b = wire.AppendHeartbeat(b[:0], h)
 		l.onOne(n/looks, b)
 		l.onOne(n/looks+1, b)
@@ -301,32 +302,6 @@ func (l *link) onOne(n int, b []byte) (dropped int) {
 		return 1
 	}
 	return 0
-}
-
-// heartbeat takes one that came.
-func (l *link) heartbeat(h wire.Heartbeat) {
-	l.came.Add(1)
-	now := time.Now().UnixMicro()
-	l.mu.Lock()
-	fresh := h.Sent > l.echo.Echo
-	if fresh {
-		l.arrived.Store(h.Heard)
-		l.echo.Echo, l.echo.Came = h.Sent, now
-	}
-	l.mu.Unlock()
-	if !fresh || h.Echo == 0 {
-		return // the copy from the other stripe, or the first
-	}
-	rtt := now - h.Echo - (h.Sent - h.Came)
-	if rtt < 0 || rtt > int64(time.Minute/time.Microsecond) {
-		return // one of the clocks was set
-	}
-	ns := rtt * int64(time.Microsecond)
-	if old := l.rtt.Load(); old != 0 {
-		ns = old + (ns-old)/8
-	}
-	l.rtt.Store(ns)
-	l.offset.Store((h.Came - h.Echo + h.Sent - now) / 2)
 }
 
 // count notes how the number of subscriptions changes.

@@ -72,7 +72,7 @@ func NewLinks(cfg LinksConfig) *Links {
 	l := &Links{
 		cfg: cfg, log: cfg.Logger, router: cfg.Router, ways: newWays(cfg.Node), started: make(chan struct{}),
 		ups: map[string]*dialing{}, downs: map[string]*downLink{}, greeting: map[string]int{}, shutOut: map[string]time.Time{},
-		crowd: &crowd{rooms: map[string]map[string]int{}}, past: map[string]pastLoss{},
+		crowd: newCrowd(), past: map[string]pastLoss{},
 	}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	l.metrics = newMetrics(cfg.Registerer, l)

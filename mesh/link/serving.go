@@ -69,9 +69,9 @@ func (s *serving) count(child bool) {
 	}
 	s.counted = child
 	if child {
-		s.down.links.crowd.enter(s.room, s.down.peer, nil)
+		s.down.links.crowd.enter(s.track.ID(), s.down.peer, nil)
 	} else {
-		s.down.links.crowd.leave(s.room, s.down.peer)
+		s.down.links.crowd.leave(s.track.ID(), s.down.peer)
 	}
 }
 
@@ -136,7 +136,8 @@ func (s *serving) tell(w way) (wire.Reason, bool) {
 		return wire.TooDeep, false
 	}
 	now := wire.TrackState{
-		Known: w.known, Live: st.Live, Info: s.withoutPaused(st.Info), Clocks: st.Clocks, Hops: min(st.Hops, maxDepth), Path: w.path,
+		Known: w.known, Live: st.Live, Info: s.withoutPaused(st.Info), Clocks: st.Clocks, Births: st.Births,
+		Hops: min(st.Hops, maxDepth), Path: w.path,
 	}
 	switch said := &s.said; {
 	case !s.accepted:
@@ -146,8 +147,8 @@ func (s *serving) tell(w way) (wire.Reason, bool) {
 		s.down.send(&wire.State{Sub: s.id, State: now})
 	default:
 		for l, c := range now.Clocks {
-			if c != said.Clocks[l] {
-				s.down.send(&wire.Report{Sub: s.id, Layer: media.Layer(l), Source: now.Info.Source, Clock: c})
+			if c != said.Clocks[l] || now.Births[l] != said.Births[l] {
+				s.down.send(&wire.Report{Sub: s.id, Layer: media.Layer(l), Source: now.Info.Source, Clock: c, Birth: now.Births[l]})
 			}
 		}
 	}

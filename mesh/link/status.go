@@ -29,6 +29,7 @@ type LinkStatus struct {
 type SubscriptionStatus struct {
 	Room    string         `json:"room"`
 	Track   string         `json:"track"`
+	Origin  string         `json:"origin,omitempty"` // where the track is born, if not at the room's home
 	Epoch   uint64         `json:"epoch"`
 	Layers  media.LayerSet `json:"layers"`
 	Standby bool           `json:"standby"` // no packet flows: the parent stands by
@@ -47,7 +48,7 @@ func (l *Links) Status() []LinkStatus {
 		for _, in := range u.list() {
 			state, _, _ := in.answer()
 			s.add(SubscriptionStatus{
-				Room: in.track.ID().Room, Track: in.track.ID().Name, Epoch: in.epoch,
+				Room: in.track.ID().Room, Track: in.track.ID().Name, Origin: in.track.ID().Origin, Epoch: in.epoch,
 				Layers: media.LayerSet(in.wants.Load()), Standby: in.standby.Load(), Live: state.Live, Path: state.Path,
 				Packets: in.packets.Load(), Bytes: in.bytes.Load(),
 			})
@@ -78,7 +79,7 @@ func (s *LinkStatus) add(sub SubscriptionStatus) {
 func (s *serving) status() SubscriptionStatus {
 	w, _ := s.down.links.ways.look(s.track)
 	st := SubscriptionStatus{
-		Room: s.room, Track: s.track.ID().Name, Epoch: s.epoch, Live: s.track.State().Live, Path: w.path,
+		Room: s.room, Track: s.track.ID().Name, Origin: s.track.ID().Origin, Epoch: s.epoch, Live: s.track.State().Live, Path: w.path,
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -31,6 +31,9 @@ type State struct {
 	Info media.TrackInfo
 	// Clocks are the publisher's last sender reports, one for each layer.
 	Clocks [media.MaxLayers]media.Clock
+	// Births tie each layer's timestamps to when they reached the node where the track was born, by this node's clock. They
+	// are not known of tracks that come by way of nodes that do not tell.
+	Births [media.MaxLayers]media.Clock
 	// Hops is the number of nodes between here and the home; 0 at the home.
 	Hops int
 }
@@ -80,7 +83,7 @@ func (t *Track) Start(info media.TrackInfo) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.state.Info.Source != info.Source {
-		t.state.Clocks = [media.MaxLayers]media.Clock{}
+		t.state.Clocks, t.state.Births = [media.MaxLayers]media.Clock{}, [media.MaxLayers]media.Clock{}
 	}
 	t.state.Live = true
 	t.state.Info = info
@@ -122,6 +125,16 @@ func (t *Track) Report(l media.Layer, c media.Clock) {
 	defer t.mu.Unlock()
 	if l < media.MaxLayers && t.state.Clocks[l] != c {
 		t.state.Clocks[l] = c
+		t.changedLocked()
+	}
+}
+
+// Born ties a layer's timestamps to when they reached the node where the track was born, by this node's clock.
+func (t *Track) Born(l media.Layer, c media.Clock) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if l < media.MaxLayers && t.state.Births[l] != c {
+		t.state.Births[l] = c
 		t.changedLocked()
 	}
 }

@@ -51,7 +51,7 @@ type below struct {
 	changed chan struct{} // never closed
 }
 
-func (r below) Next(string, []string) (link.Hop, error) {
+func (r below) Next(media.TrackID, []string) (link.Hop, error) {
 	return link.Hop{Node: r.node, Epoch: r.epoch}, nil
 }
 func (r below) Changed() <-chan struct{} { return r.changed }
