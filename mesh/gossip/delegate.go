@@ -93,7 +93,7 @@ func (d delegate) NotifyLeave(n *memberlist.Node) {
 		return
 	}
 	leaving := e.Leaving
-	e.Alive, e.died, e.rtt, e.ways = false, time.Now(), 0, nil
+	e.Alive, e.died, e.rtt = false, time.Now(), 0
 	g.changedLocked()
 	g.mu.Unlock()
 	if leaving {

@@ -2,9 +2,12 @@ package gossip
 
 import (
 	"fmt"
+	"net"
 	"reflect"
 	"testing"
 	"time"
+
+	"github.com/hashicorp/memberlist"
 )
 
 func someRow() row {
@@ -151,4 +154,40 @@ func FuzzParseRow(f *testing.F) {
 			t.Fatalf("%+v became %+v, %v", r, again, err)
 		}
 	})
+}
+
+// TestRowOfANodeThatWasCutOffCountsAgain has a member that is believed dead and comes back without having restarted: it
+// tells its row again only when that changes.
+func TestRowOfANodeThatWasCutOffCountsAgain(t *testing.T) {
+	g, err := New(config("a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Close()
+	m := Member{ID: "fra-1", Cluster: "demo", Region: "eu", URL: "http://b", Link: "127.0.0.1:1", Boot: 1 << 60}
+	n := &memberlist.Node{Name: m.ID, Addr: net.IPv4(127, 0, 0, 1), Meta: appendMeta(nil, &m)}
+	r := someRow()
+	d := delegate{g}
+	ways := func(want int) {
+		t.Helper()
+		if got := g.Ways(); len(got) != want {
+			t.Errorf("%+v, want %d ways", got, want)
+		}
+	}
+	d.NotifyMsg(appendRow(nil, &r))
+	ways(0) // of a node that nobody knows
+	d.NotifyJoin(n)
+	d.NotifyMsg(appendRow(nil, &r))
+	ways(3)
+	d.NotifyLeave(n)
+	ways(0)
+	d.NotifyJoin(n)
+	ways(3)
+	m.Boot++
+	n.Meta = appendMeta(nil, &m)
+	d.NotifyUpdate(n)
+	ways(0)    // a new process has measured nothing yet
+	r.number-- // from the process before
+	d.NotifyMsg(appendRow(nil, &r))
+	ways(0)
 }

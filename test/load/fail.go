@@ -100,6 +100,7 @@ func newFail() *cobra.Command {
 	f.IntVarP(&w.Students, "students", "n", 1, "students at each node")
 	f.StringSliceVar(&only, "only", nil, "some of nothing, cut, freeze, kill, cut-both, kill-both; empty means all")
 	f.StringVar(&w.Binary, "binary", "", "the lyceum binary; empty builds it from the working directory's module")
+	f.StringVar(&w.Other, "other", "", "another lyceum binary for every second node, such as that of the release before")
 	f.BoolVar(&w.Keep, "keep", false, "keep the folder with configurations and logs")
 	return cmd
 }

@@ -19,6 +19,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -102,7 +103,7 @@ func (l *lab) teach(ctx context.Context, story func(serving context.Context, stu
 	if err != nil {
 		return err
 	}
-	err = l.start(serving, l.hosts[teacherHost], teacherHost, "publish", l.url(first, "whip"), "--token", teacher)
+	err = l.start(serving, l.hosts[teacherHost], teacherHost, l.binary, "publish", l.url(first, "whip"), "--token", teacher)
 	if err != nil {
 		return err
 	}
@@ -132,7 +133,11 @@ func (l *lab) attend(ctx context.Context, token string, meanwhile func()) error 
 
 // serve starts a node, or starts it again.
 func (l *lab) serve(ctx context.Context, name string) error {
-	return l.start(ctx, l.hosts[name], name, "serve", "--config", l.file(name+".yaml"))
+	binary := l.binary
+	if l.wan.Other != "" && slices.Index(l.nodes, name)%2 == 1 {
+		binary = l.wan.Other
+	}
+	return l.start(ctx, l.hosts[name], name, binary, "serve", "--config", l.file(name+".yaml"))
 }
 
 // prepare makes secrets and configurations.
@@ -235,12 +240,12 @@ func (l *lab) writeHTTPS() error {
 }
 
 // start runs lyceum on a host until ctx is done. It writes to a log of its own.
-func (l *lab) start(ctx context.Context, h *host, name string, words ...string) error {
+func (l *lab) start(ctx context.Context, h *host, name, binary string, words ...string) error {
 	log, err := os.OpenFile(l.file(name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("make a log: %w", err)
 	}
-	cmd := h.command(ctx, append([]string{l.binary}, words...)...)
+	cmd := h.command(ctx, append([]string{binary}, words...)...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.Env = l.environment()
 	if err := cmd.Start(); err != nil {

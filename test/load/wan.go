@@ -24,6 +24,7 @@ type Wan struct {
 	Stripes  int           // of every link; 0 leaves it to the node
 	For      time.Duration // how long the students watch
 	Binary   string        // of lyceum; empty builds it
+	Other    string        // of the release before, say, for every second node; empty for none
 	Keep     bool          // the folder with configurations and logs
 }
 
@@ -68,6 +69,7 @@ func newWan() *cobra.Command {
 	f.IntVar(&w.Stripes, "stripes", 0, "stripes of every link; 0 leaves it to the node")
 	f.DurationVar(&w.For, "dur", 30*time.Second, "how long the students watch")
 	f.StringVar(&w.Binary, "binary", "", "the lyceum binary; empty builds it from the working directory's module")
+	f.StringVar(&w.Other, "other", "", "another lyceum binary for every second node, such as that of the release before")
 	f.BoolVar(&w.Keep, "keep", false, "keep the folder with configurations and logs")
 	f.BoolVar(&tidy, "clean", false, "only remove the namespaces of a run that was killed")
 	return cmd
