@@ -33,13 +33,13 @@ func TestTreeShowsNodesWhoseParentIsGone(t *testing.T) {
 		Nodes: []node.TreeNode{{
 			ID: "sin", Parent: "fra", Students: 1, Standby: "iad",
 			Tier: 2, Why: "iad is the hub of us for this room",
-			Link: &node.LinkInfo{Age: 90, RTT: 48.7, Loss: 0.004, Stripes: 4, Bytes: 12_300_000},
+			Link: &node.LinkInfo{Age: 90, RTT: 48.7, Loss: 0.004, Load: .2, Stripes: 4, Bytes: 12_300_000},
 		}, {ID: "iad", Parent: "oslo", Students: 2}, {ID: "fra"}},
 	})
 	want := `Room algebra is live at fra (epoch 7); 3 students.
   iad  2 students, carries nothing
   fra  0 students, carries nothing
-    sin  1 student, carries nothing  [49 ms, 0.4 % lost, 4 stripes, 12.3 MB, 1m30s old]  standby iad
+    sin  1 student, carries nothing  [49 ms, 0.4 % lost, parent 20 % busy, 4 stripes, 12.3 MB, 1m30s old]  standby iad
       tier 2, because iad is the hub of us for this room
 `
 	if b.String() != want {

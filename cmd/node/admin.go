@@ -299,7 +299,7 @@ func parent(links []link.LinkStatus, room string) (node, standby string, info *L
 		}
 		if tracks > most {
 			node, most = l.Peer, tracks
-			info = &LinkInfo{Age: l.Age, RTT: l.RTT, Stripes: l.Stripes, Bytes: bytes}
+			info = &LinkInfo{Age: l.Age, RTT: l.RTT, Load: l.Load, Stripes: l.Stripes, Bytes: bytes}
 		}
 	}
 	return node, standby, info

@@ -240,7 +240,7 @@ func (n *Node) openDirectory() (err error) {
 func (n *Node) openMedia() error {
 	n.links = link.NewLinks(link.LinksConfig{
 		Endpoint: n.endpoint, Router: n.table, Node: n.cfg.Node, Boot: uint64(n.boot.UnixMilli()),
-		Stripes: n.cfg.Mesh.Stripes, Admit: n.table.Admit, Logger: n.log, Registerer: n.deps.Registry,
+		Stripes: n.cfg.Mesh.Stripes, Admit: n.table.Admit, Load: n.busy, Logger: n.log, Registerer: n.deps.Registry,
 	})
 	n.hub = relay.NewHub(relay.Config{Feeder: n.links, Logger: n.log, Registerer: n.deps.Registry})
 	engine, closeMux, err := newEngine(n.sockets, n.cfg.WebRTC.Addresses)
@@ -329,6 +329,12 @@ func (n *Node) roles() gossip.Roles {
 
 func (n *Node) load() gossip.Load {
 	return gossip.Load{Sessions: n.edge.Sessions(), Limit: n.cfg.Seats}
+}
+
+// busy is the load as heartbeats tell it: thousandths of the seats.
+func (n *Node) busy() uint16 {
+	l := n.load()
+	return uint16(min(1000, 1000*l.Sessions/max(1, l.Limit)))
 }
 
 func readGossipKey(path string) ([]byte, error) {

@@ -101,14 +101,15 @@ type LinkInfo struct {
 	Age     float64 `json:"age_s"`
 	RTT     float64 `json:"rtt_ms"`
 	Loss    float64 `json:"loss"` // of what the parent sent in the last one or two minutes; 0 while not known
+	Load    float64 `json:"load"` // of the parent: 1 is all that it can serve
 	Stripes int     `json:"stripes"`
 	Bytes   uint64  `json:"bytes"` // of the room, since its tracks are subscribed
 }
 
 // String is the link in a few words.
 func (l *LinkInfo) String() string {
-	return fmt.Sprintf("%.0f ms, %.1f %% lost, %d stripes, %.1f MB, %s old",
-		l.RTT, l.Loss*100, l.Stripes, float64(l.Bytes)/1e6, time.Duration(l.Age*float64(time.Second)).Round(time.Second))
+	return fmt.Sprintf("%.0f ms, %.1f %% lost, parent %.0f %% busy, %d stripes, %.1f MB, %s old",
+		l.RTT, l.Loss*100, l.Load*100, l.Stripes, float64(l.Bytes)/1e6, time.Duration(l.Age*float64(time.Second)).Round(time.Second))
 }
 
 // standsBy reports whether the node holds tracks that nobody wants packets of.

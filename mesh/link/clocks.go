@@ -48,6 +48,7 @@ func (l *link) heartbeat(h wire.Heartbeat) {
 	fresh := h.Sent > l.echo.Echo || set
 	if fresh {
 		l.arrived.Store(h.Heard)
+		l.load.Store(uint32(h.Load))
 		l.echo.Echo, l.echo.Came = h.Sent, now
 	}
 	if !fresh || h.Echo == 0 {

@@ -72,6 +72,9 @@ type LinksConfig struct {
 	// whatever their names. It returns the nodes that the child has to ask instead, the best first, or none if it may come. It
 	// must neither block nor call the links. Nil admits all.
 	Admit func(track media.TrackID, child string, children []string) (elsewhere []string)
+	// Load is how busy this node is, in thousandths of what it can serve. Heartbeats tell it to the nodes at the other ends.
+	// It must not block. Nil means 0.
+	Load func() uint16
 	// Clock is this host's clock as heartbeats tell it. Nil means time.Now; anything else is for tests of hosts whose clocks
 	// differ.
 	Clock func() time.Time
@@ -117,6 +120,9 @@ func (c *LinksConfig) fill() {
 	}
 	if c.Idle == 0 {
 		c.Idle = 30 * time.Second
+	}
+	if c.Load == nil {
+		c.Load = func() uint16 { return 0 }
 	}
 	if c.Clock == nil {
 		c.Clock = time.Now

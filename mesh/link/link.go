@@ -48,6 +48,7 @@ type link struct {
 	stripes atomic.Pointer[[]*stripe] // replaced under mu
 	heard   atomic.Int64              // when the peer was last heard, since born
 	rtt     atomic.Int64              // by heartbeats, smoothed, in ns; 0 for not known
+	load    atomic.Uint32             // the peer's, in thousandths of what it can serve
 	offset  atomic.Int64              // the peer's clock minus ours, in µs; means nothing while rtt is 0
 	users   atomic.Int32              // subscriptions
 	idle    atomic.Int64              // when the last subscription ended, since born
@@ -279,7 +280,7 @@ func (l *link) beat() {
 		l.mu.Lock()
 		h := l.echo
 		l.mu.Unlock()
-		h.Sent, h.Heard = l.links.cfg.Clock().UnixMicro(), l.came.Load()
+		h.Sent, h.Heard, h.Load = l.links.cfg.Clock().UnixMicro(), l.came.Load(), l.links.cfg.Load()
 		b = wire.AppendHeartbeat(b[:0], h)
 		l.onOne(n/looks, b)
 		l.onOne(n/looks+1, b)

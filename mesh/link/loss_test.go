@@ -55,3 +55,19 @@ func TestLinkKnowsWhatItsWayLoses(t *testing.T) {
 		})
 	}
 }
+
+func TestHeartbeatsTellHowBusyTheOtherEndIs(t *testing.T) {
+	inWorld(t, near, 0, func(t *testing.T, w *world) {
+		w.boot("a", "", 1, w.authority, func(c *LinksConfig) { c.Load = func() uint16 { return 250 } })
+		edge := w.node("b", "a")
+		edge.watch(camera, 0)
+		time.Sleep(2 * time.Second)
+		for _, l := range edge.links.Status() {
+			if l.Load != .25 {
+				t.Errorf("%s seems %v busy", l.Peer, l.Load)
+			}
+			return
+		}
+		t.Error("there is no link")
+	})
+}

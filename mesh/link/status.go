@@ -16,6 +16,7 @@ type LinkStatus struct {
 	RTT           float64              `json:"rtt_ms"`          // by heartbeats, with what the hosts add
 	Offset        float64              `json:"clock_offset_ms"` // the peer's clock minus ours
 	Loss          float64              `json:"loss"`            // of what this end sent in the last one or two minutes; 0 while not known
+	Load          float64              `json:"load"`            // of the peer: 1 is all that it can serve
 	Window        uint64               `json:"window_bytes"`    // of all stripes
 	Queued        int                  `json:"queued_packets"`
 	Protected     bool                 `json:"protected"` // parity goes with live video to this child
@@ -95,6 +96,7 @@ func (l *link) status() LinkStatus {
 	s := LinkStatus{
 		Peer: l.peer, Direction: direction(l.up), Age: time.Since(l.born).Seconds(),
 		RTT: time.Duration(l.rtt.Load()).Seconds() * 1e3, Offset: float64(l.offset.Load()) / 1e3,
+		Load: float64(l.load.Load()) / 1e3,
 	}
 	for _, stripe := range *l.stripes.Load() {
 		st := stripe.conn.ConnectionStats()

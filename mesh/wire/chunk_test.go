@@ -127,7 +127,7 @@ func TestChunkHeaderMayGrow(t *testing.T) {
 }
 
 func TestHeartbeatComesBack(t *testing.T) {
-	want := Heartbeat{Sent: math.MaxInt64, Echo: -1, Came: 5, Heard: math.MaxUint64}
+	want := Heartbeat{Sent: math.MaxInt64, Echo: -1, Came: 5, Heard: math.MaxUint64, Load: 1000}
 	b := AppendHeartbeat(nil, want)
 	if got, err := ParseHeartbeat(append(b, "more"...)); err != nil || got != want {
 		t.Fatalf("%+v, %v", got, err)
@@ -189,7 +189,7 @@ func FuzzChunk(f *testing.F) {
 }
 
 func FuzzHeartbeat(f *testing.F) {
-	f.Add(AppendHeartbeat(nil, Heartbeat{1, 2, 3, 4}))
+	f.Add(AppendHeartbeat(nil, Heartbeat{1, 2, 3, 4, 5}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		h, err := ParseHeartbeat(b)
 		if err != nil {

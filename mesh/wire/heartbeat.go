@@ -13,6 +13,8 @@ type Heartbeat struct {
 	// Heard is how many heartbeats have come the other way on the link so far, each copy counted. It tells the peer what the
 	// way there loses. Peers that do not know the field leave it out, which reads as 0.
 	Heard uint64
+	// Load is how busy the sender is, in thousandths of what it can serve. Peers that do not know the field leave it out.
+	Load uint16
 }
 
 // AppendHeartbeat appends a heartbeat to b.
@@ -21,7 +23,8 @@ func AppendHeartbeat(b []byte, h Heartbeat) []byte {
 	b = binary.BigEndian.AppendUint64(b, uint64(h.Sent))
 	b = binary.BigEndian.AppendUint64(b, uint64(h.Echo))
 	b = binary.BigEndian.AppendUint64(b, uint64(h.Came))
-	return binary.BigEndian.AppendUint64(b, h.Heard)
+	b = binary.BigEndian.AppendUint64(b, h.Heard)
+	return binary.BigEndian.AppendUint16(b, h.Load)
 }
 
 // ParseHeartbeat reads a heartbeat.
@@ -33,6 +36,7 @@ func ParseHeartbeat(b []byte) (Heartbeat, error) {
 	h := Heartbeat{Sent: int64(c.fixed64()), Echo: int64(c.fixed64()), Came: int64(c.fixed64())}
 	if c.err == nil && len(c.b) > 0 {
 		h.Heard = c.fixed64()
+		h.Load = uint16(c.octet())<<8 | uint16(c.octet())
 	}
 	return h, c.err
 }

@@ -95,7 +95,7 @@ func TestEachVersionIsReadAndSaidAsItWasReleased(t *testing.T) {
 		messages, chunks, shards := saidIn(version), pinnedChunks(), shardsIn(version)
 		heartbeat := Heartbeat{Sent: 1_790_000_000_000_000, Echo: -5, Came: 7}
 		if version > 1 {
-			heartbeat.Heard = 9
+			heartbeat.Heard, heartbeat.Load = 9, 500
 		}
 		for _, p := range readPinned(t, version) {
 			where := fmt.Sprintf("%s of version %d", p.name, version)
