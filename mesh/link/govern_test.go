@@ -150,6 +150,9 @@ func TestOverloadedWayShedsTheTopLayersAndTakesThemBack(t *testing.T) {
 			t.Errorf("the edge hears of layers %+v", st)
 		}
 		d := delays()
+		if home.links.Status()[0].Protected {
+			t.Error("there is parity where there is no room for all layers")
+		}
 		t.Logf("narrow: base layer p50 %v p99 %v max %v, shed %v, probed %v, resumed %v", at(d, .5), at(d, .99), at(d, 1),
 			home.metric("lyceum_link_layers_total", "shed"), home.metric("lyceum_link_layers_total", "probed"),
 			home.metric("lyceum_link_layers_total", "resumed"))

@@ -320,6 +320,10 @@ func sendStream(conn *quic.Conn, b []byte) {
 func TestHostileParentIsLeft(t *testing.T) {
 	tests := map[string]func(*quic.Conn, *quic.Stream){
 		"garbage in a chunk": func(c *quic.Conn, _ *quic.Stream) { sendStream(c, []byte{wire.KindChunk, 255, 1}) },
+		"garbage in a shard": func(c *quic.Conn, _ *quic.Stream) { sendStream(c, []byte{wire.KindShard, 0, 0, 0, 0, 0, 255, 1}) },
+		"a shard of nothing": func(c *quic.Conn, _ *quic.Stream) { sendStream(c, []byte{wire.KindShard, 0}) },
+		"garbage in parity":  func(c *quic.Conn, _ *quic.Stream) { sendStream(c, []byte{wire.KindParity, 0, 0, 0, 0, 0}) },
+		"parity of garbage":  func(c *quic.Conn, _ *quic.Stream) { sendStream(c, forged()) },
 		"an endless chunk": func(c *quic.Conn, _ *quic.Stream) {
 			sendStream(c, append([]byte{wire.KindChunk}, make([]byte, 1<<20)...))
 		},

@@ -48,20 +48,22 @@ type world struct {
 // lossy is a network that loses packets.
 type lossy struct {
 	simnet.PerfectRouter
-	mu   sync.Mutex
-	rand *rand.Rand
-	loss float64
-	cut  map[string]bool          // hosts that nothing reaches or leaves
-	line *narrow                  // that all packets to a host go through; nil for none
-	hole string                   // a socket that nothing reaches
-	lags map[string]time.Duration // how much longer the way is that leaves a host
-	mute string                   // a socket that nothing leaves
+	mu    sync.Mutex
+	rand  *rand.Rand
+	loss  float64
+	burst float64                  // packets that are lost in a row, on average; less than 2 for each by itself
+	bad   bool                     // inside a burst
+	cut   map[string]bool          // hosts that nothing reaches or leaves
+	line  *narrow                  // that all packets to a host go through; nil for none
+	hole  string                   // a socket that nothing reaches
+	lags  map[string]time.Duration // how much longer the way is that leaves a host
+	mute  string                   // a socket that nothing leaves
 }
 
 func (l *lossy) SendPacket(p simnet.Packet) error {
 	from, to := p.From.(*net.UDPAddr).IP.String(), p.To.(*net.UDPAddr).IP.String()
 	l.mu.Lock()
-	lost := l.rand.Float64() < l.loss || l.cut[from] || l.cut[to] || l.mute == p.From.String() || l.hole == p.To.String()
+	lost := l.lose() || l.cut[from] || l.cut[to] || l.mute == p.From.String() || l.hole == p.To.String()
 	line, lag := l.line, l.lags[from]
 	l.mu.Unlock()
 	if lag > 0 && !lost {
@@ -76,6 +78,19 @@ func (l *lossy) SendPacket(p simnet.Packet) error {
 		_ = l.PerfectRouter.SendPacket(p) // to a socket that is closed, as UDP does
 	}
 	return nil
+}
+
+// lose decides about the next packet. The lock must be held.
+func (l *lossy) lose() bool {
+	if l.burst < 2 {
+		return l.rand.Float64() < l.loss
+	}
+	if l.bad {
+		l.bad = l.rand.Float64() >= 1/l.burst
+	} else {
+		l.bad = l.rand.Float64() < l.loss/l.burst
+	}
+	return l.bad
 }
 
 func (l *lossy) sever(host string, cut bool) {
