@@ -59,7 +59,7 @@ func New() *cobra.Command {
 	f.IntVar(&p.Rounds, "rounds", 3, "how often the servers take turns")
 	f.StringVar(&p.Sink, "sink", sinkTUN, "where the students' packets end: "+strings.Join(sinks, ", "))
 	f.DurationVar(&p.Idle, "idle", 3*time.Second, "how long the students are connected without a teacher")
-	f.DurationVar(&p.Warm, "warm", 6*time.Second, "how long media flows before it is measured; 1,024 packets of each stream pass in it")
+	f.DurationVar(&p.Warm, "warm", 6*time.Second, "how long media flows before it is measured")
 	f.DurationVar(&p.For, "dur", 6*time.Second, "how long each rate is measured")
 	f.IntVar(&p.Check, "check", 2, "students who decrypt and compare everything they get")
 	f.IntVar(&p.Ramp, "ramp", 0, "then so many join at --every while the others watch the first rate")
@@ -90,6 +90,8 @@ What is counted
              "net" is without what the same students cost while nobody published.
   packets    each student is a pion PeerConnection for SDP, ICE, DTLS and RTCP. Its media is counted by the RTP header at
              its address, each sequence number once; --check of them decrypt it too and compare every byte.
+             "of what was published" differs from 100 by what was on its way at either end of the window; much more than
+             100 is a backlog, much less is a server that does not keep up.
   lost       sequence numbers that were passed over. Nobody asks for them again. "sink" is what the students' own network
              dropped of all packets: with any, the machine was too slow to measure.
   reports    a receiver report a second on both streams of each student.
@@ -97,10 +99,11 @@ What is counted
   memory     resident memory of the server after the last rate, less that before the first student, for each student;
              "settled" after the garbage was collected and given back.
   joins      from the POST to the first keyframe that is whole after decryption; the offers are made before.
+             Who is answered 503 comes back after the time that the server says.
 
 Media is made up: 30 frames a second in packets of at most 1,200 bytes, all frames of one size, a keyframe every 4 s and when
 one is asked for; 50 packets of sound of 100 bytes. While the servers warm up it comes faster, so that pion's rings for
-retransmission are full (they cost it more while they fill).
+retransmission are full (they cost it more while they fill), unless the class is so large that a server falls behind.
 
 Sinks
   tun        the students are behind a TUN device, read by the students' process: the server pays for the way out of the

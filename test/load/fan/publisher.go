@@ -46,9 +46,10 @@ func paceOf(bitrate int) pace {
 	return pace{frames: framesPerSecond, sounds: soundsPerSecond, packets: packets, size: max(frame/packets, leastPayload)}
 }
 
-// filling is a pace at which both streams pass at least n packets in some time.
-func (p pace) filling(n int, d time.Duration) pace {
-	rate := float64(n) / d.Seconds()
+// filling is a pace at which both streams pass at least n packets in some time, as far as both together may be at most so
+// many a second.
+func (p pace) filling(n int, d time.Duration, most float64) pace {
+	rate := min(float64(n)/d.Seconds(), most/2)
 	p.frames = max(p.frames, rate/float64(p.packets))
 	p.sounds = max(p.sounds, rate)
 	return p

@@ -170,13 +170,21 @@ func (s *stage) gather(ctx context.Context) (err error) {
 	return nil
 }
 
+const (
+	// ringSize is how many packets of each stream pion's responder keeps for each student.
+	ringSize = 1024
+	// fillRate is how many packets a second to all students together may leave a server that warms up. A server that has
+	// more than it can send would measure its backlog afterwards; plain pion sends some 80,000 on one core.
+	fillRate = 70_000
+)
+
 // media measures while a teacher publishes.
 func (s *stage) media(ctx context.Context) error {
 	p := s.plan
 	starting, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	// pion's responder keeps 1,024 packets of each stream.
-	teacher, err := publish(starting, s.address, s.doors, paceOf(p.Rates[0]).filling(1024, p.Warm))
+	warm := paceOf(p.Rates[0]).filling(ringSize, p.Warm, fillRate/float64(p.Students))
+	teacher, err := publish(starting, s.address, s.doors, warm)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,8 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,6 +37,7 @@ type student struct {
 	check bool          // decrypts everything
 
 	decrypted, broken atomic.Uint64 // packets; broken ones were decrypted, and are not what was sent
+	refused           atomic.Uint64 // POSTs that were to be tried again
 	state             atomic.Pointer[string]
 }
 
@@ -130,27 +133,11 @@ func (s *student) join(ctx context.Context, client *http.Client, url, token stri
 	if picture || s.check {
 		s.ear.pass.Store(true)
 	}
-	rq, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader([]byte(s.offer)))
+	answer, err := s.ask(ctx, client, url, token)
 	if err != nil {
 		return err
 	}
-	rq.Header.Set("Content-Type", "application/sdp")
-	if token != "" {
-		rq.Header.Set("Authorization", "Bearer "+token)
-	}
-	rsp, err := client.Do(rq)
-	if err != nil {
-		return err
-	}
-	defer rsp.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(rsp.Body, 1<<20))
-	if err != nil {
-		return err
-	}
-	if rsp.StatusCode != http.StatusCreated {
-		return fmt.Errorf("the server answered %s: %s", rsp.Status, bytes.TrimSpace(answer))
-	}
-	remote := webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: string(answer)}
+	remote := webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: answer}
 	if err := s.pc.SetRemoteDescription(remote); err != nil {
 		return fmt.Errorf("use the answer: %w", err)
 	}
@@ -158,6 +145,42 @@ func (s *student) join(ctx context.Context, client *http.Client, url, token stri
 		return err
 	}
 	return s.wait(ctx, s.seen, "no whole keyframe")
+}
+
+// ask posts the offer until it is answered. A server that is busy says after how many seconds to come back (RFC 9725, section
+// 4.5).
+func (s *student) ask(ctx context.Context, client *http.Client, url, token string) (answer string, err error) {
+	for {
+		rq, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(s.offer))
+		if err != nil {
+			return "", err
+		}
+		rq.Header.Set("Content-Type", "application/sdp")
+		if token != "" {
+			rq.Header.Set("Authorization", "Bearer "+token)
+		}
+		rsp, err := client.Do(rq)
+		if err != nil {
+			return "", err
+		}
+		text, err := io.ReadAll(io.LimitReader(rsp.Body, 1<<20))
+		_ = rsp.Body.Close() // it was read
+		if err != nil {
+			return "", err
+		}
+		if rsp.StatusCode == http.StatusCreated {
+			return string(text), nil
+		}
+		refusal := fmt.Errorf("the server answered %s: %s", rsp.Status, bytes.TrimSpace(text))
+		seconds, err := strconv.Atoi(rsp.Header.Get("Retry-After"))
+		if rsp.StatusCode != http.StatusServiceUnavailable || err != nil {
+			return "", refusal
+		}
+		s.refused.Add(1)
+		if pause(ctx, time.Duration(seconds)*time.Second) != nil {
+			return "", refusal
+		}
+	}
 }
 
 func (s *student) wait(ctx context.Context, event <-chan struct{}, none string) error {

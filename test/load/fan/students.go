@@ -143,6 +143,8 @@ type Joined struct {
 	// Failed counts those who did not get there, and Why is what the last one said.
 	Failed int
 	Why    string
+	// Refused counts POSTs that the server wanted to be tried again later, which is a part of the time they took.
+	Refused uint64
 	// For is the time from the first POST to the end of the last.
 	For time.Duration
 }
@@ -176,6 +178,7 @@ func (s *Students) Join(j Joining, r *Joined) error {
 			took := time.Since(posted)
 			mu.Lock()
 			defer mu.Unlock()
+			r.Refused += one.refused.Load()
 			if err != nil {
 				r.Failed++
 				r.Why = err.Error()

@@ -105,8 +105,8 @@ func at(bitrate int, take func(Turn, Window) float64) func(Turn) (float64, bool)
 	}
 }
 
-func gross(t Turn, w Window) float64 { g, _ := w.perPacket(t); return g }
-func net_(t Turn, w Window) float64  { _, n := w.perPacket(t); return n }
+func gross(t Turn, w Window) float64     { g, _ := w.perPacket(t); return g }
+func netOfIdle(t Turn, w Window) float64 { _, n := w.perPacket(t); return n }
 
 // kinds are the turns with different servers, class sizes or sinks, in the order in which they first came.
 func kinds(turns []Turn) (out []Turn) {
@@ -155,8 +155,8 @@ func write(w io.Writer, turns []Turn) {
 }
 
 func writeCost(w io.Writer, turns []Turn) {
-	fmt.Fprint(w, "| server | students | sink | video | CPU per packet, µs | net of idle | of it user | packets/s | lost, % | dropped by the sink | allocations per packet | turns |\n"+
-		"|---|---|---|---|---|---|---|---|---|---|---|---|\n")
+	fmt.Fprint(w, "| server | students | sink | video | CPU per packet, µs | net of idle | of it user | packets/s | of what was published, % | lost, % | dropped by the sink | allocations per packet | turns |\n"+
+		"|---|---|---|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, rate := range bitrates(turns) {
 		for _, k := range kinds(turns) {
 			get := func(take func(Turn, Window) float64) series { return collect(turns, k, at(rate, take)) }
@@ -164,10 +164,13 @@ func writeCost(w io.Writer, turns []Turn) {
 			if len(g) == 0 {
 				continue
 			}
-			fmt.Fprintf(w, "| %s | %d | %s | %s | %s | %s | %s | %s | %s | %.0f | %s | %d |\n", k.Server, k.Students, k.Sink, rateName(rate), g,
-				get(net_),
+			fmt.Fprintf(w, "| %s | %d | %s | %s | %s | %s | %s | %s | %s | %s | %.0f | %s | %d |\n", k.Server, k.Students, k.Sink, rateName(rate), g,
+				get(netOfIdle),
 				figure(get(func(_ Turn, w Window) float64 { return float64(w.User) / 1e3 / float64(max(1, w.Delivered)) }).median()),
 				figure(get(func(_ Turn, w Window) float64 { return float64(w.Delivered) / w.For.Seconds() }).median()),
+				figure(get(func(t Turn, w Window) float64 {
+					return 100 * float64(w.Delivered) / float64(max(1, w.Published*uint64(t.Students)))
+				}).median()),
 				get(func(_ Turn, w Window) float64 { return 100 * float64(w.Lost) / float64(max(1, w.Lost+w.Delivered)) }),
 				slices.Max(get(func(_ Turn, w Window) float64 { return float64(w.Dropped) })),
 				figure(get(func(_ Turn, w Window) float64 { return float64(w.Mallocs) / float64(max(1, w.Delivered)) }).median()),
@@ -197,8 +200,8 @@ func writeRatios(w io.Writer, turns []Turn) {
 	for _, rate := range bitrates(turns) {
 		for _, k := range kinds(turns) {
 			own, ownNet := collect(turns, Turn{Server: serverNode, Students: k.Students, Sink: k.Sink}, at(rate, gross)),
-				collect(turns, Turn{Server: serverNode, Students: k.Students, Sink: k.Sink}, at(rate, net_))
-			theirs, theirNet := collect(turns, k, at(rate, gross)), collect(turns, k, at(rate, net_))
+				collect(turns, Turn{Server: serverNode, Students: k.Students, Sink: k.Sink}, at(rate, netOfIdle))
+			theirs, theirNet := collect(turns, k, at(rate, gross)), collect(turns, k, at(rate, netOfIdle))
 			if len(own) == 0 || len(theirs) == 0 {
 				continue
 			}
@@ -211,7 +214,7 @@ func writeRatios(w io.Writer, turns []Turn) {
 				base := collect(turns, few, at(rate, gross))
 				if few.Server == serverNode && few.Sink == k.Sink && few.Students < k.Students && len(base) > 0 {
 					fmt.Fprintf(w, "| %d students to %d | %d | %s | %s | %.2f [1.1] | %.2f |\n", k.Students, few.Students, k.Students, k.Sink,
-						rateName(rate), own.median()/base.median(), ownNet.median()/collect(turns, few, at(rate, net_)).median())
+						rateName(rate), own.median()/base.median(), ownNet.median()/collect(turns, few, at(rate, netOfIdle)).median())
 				}
 			}
 		}
@@ -241,8 +244,8 @@ func writeArrivals(w io.Writer, turns []Turn) {
 		return
 	}
 	fmt.Fprint(w, "First whole keyframe of those who join while others watch, ms.\n\n"+
-		"| server | watching | joins | p50 | p95 | longest | failed | all within, s | CPU, s | lost of those who watch | dropped by the sink | keyframes asked for | in the worst second [1] |\n"+
-		"|---|---|---|---|---|---|---|---|---|---|---|---|---|\n")
+		"| server | watching | joins | p50 | p95 | longest | told to come later | failed | all within, s | CPU, s | lost of those who watch | dropped by the sink | keyframes asked for | in the worst second [1] |\n"+
+		"|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, t := range turns {
 		for _, a := range []*Arrival{t.Ramp, t.Burst} {
 			if a == nil {
@@ -259,8 +262,8 @@ func writeArrivals(w io.Writer, turns []Turn) {
 				}
 				return a.Took[min(len(a.Took)-1, int(q*float64(len(a.Took))))].Seconds() * 1e3
 			}
-			fmt.Fprintf(w, "| %s | %d | %s | %.0f | %.0f %s | %.0f | %d %s | %.1f | %.2f | %d of %d | %d | %d | %d |\n", t.Server, t.Students, how,
-				ms(.5), ms(.95), target, ms(1), a.Failed, a.Why, a.For.Seconds(), a.CPU.Seconds(), a.Lost, a.Lost+a.Delivered,
+			fmt.Fprintf(w, "| %s | %d | %s | %.0f | %.0f %s | %.0f | %d | %d %s | %.1f | %.2f | %d of %d | %d | %d | %d |\n", t.Server, t.Students, how,
+				ms(.5), ms(.95), target, ms(1), a.Refused, a.Failed, a.Why, a.For.Seconds(), a.CPU.Seconds(), a.Lost, a.Lost+a.Delivered,
 				a.Dropped, a.Keyframes, a.MostKeyframes)
 		}
 	}
