@@ -40,6 +40,7 @@ type Students struct {
 	cert    webrtc.Certificate
 	client  *http.Client
 	checks  int // students who decrypt everything
+	life    context.Context // ends with the process
 	stop    context.CancelFunc
 	running sync.WaitGroup
 
@@ -88,9 +89,8 @@ func (s *Students) Open(o Opening, address *string) (err error) {
 	}
 	s.cert = *cert
 	s.client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1000}}
-	ctx, stop := context.WithCancel(context.Background())
-	s.stop = stop
-	s.running.Go(func() { s.report(ctx) })
+	s.life, s.stop = context.WithCancel(context.Background())
+	s.running.Go(func() { s.report(s.life) })
 	return nil
 }
 
@@ -166,12 +166,14 @@ func (s *Students) Join(j Joining, r *Joined) error {
 	var joining sync.WaitGroup
 	for i, one := range coming {
 		if j.Every > 0 {
-			time.Sleep(time.Until(began.Add(time.Duration(i) * j.Every)))
+			if err := pause(s.life, time.Until(began.Add(time.Duration(i)*j.Every))); err != nil {
+				return err
+			}
 		}
 		free <- struct{}{}
 		joining.Go(func() {
 			defer func() { <-free }()
-			ctx, cancel := context.WithTimeout(context.Background(), joinTime)
+			ctx, cancel := context.WithTimeout(s.life, joinTime)
 			defer cancel()
 			posted := time.Now()
 			err := one.join(ctx, s.client, j.URL, j.Token, j.Picture)

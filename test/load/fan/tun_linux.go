@@ -43,7 +43,7 @@ type tunNetwork struct {
 	fd      int
 	vnet    bool // packets begin with a virtio_net_hdr, and trains come whole
 	running sync.WaitGroup
-	ended   atomic.Bool
+	stop    context.CancelFunc
 
 	lines atomic.Pointer[[]*tunLine] // replaced whole
 
@@ -70,7 +70,9 @@ func openTUN(offload bool) (network, error) {
 		_ = syscall.Close(fd)
 		return nil, err
 	}
-	n.running.Go(n.read)
+	ctx, stop := context.WithCancel(context.Background())
+	n.stop = stop
+	n.running.Go(func() { n.read(ctx) })
 	return n, nil
 }
 
@@ -134,21 +136,21 @@ func (n *tunNetwork) dropped() (int64, error) {
 }
 
 func (n *tunNetwork) close() {
-	n.ended.Store(true)
+	n.stop()
 	n.running.Wait()
 	_ = syscall.Close(n.fd)
 }
 
 // read takes what the server sends until the network is closed.
-func (n *tunNetwork) read() {
+func (n *tunNetwork) read(ctx context.Context) {
 	buf := make([]byte, vnetHeader+1<<16)
-	for !n.ended.Load() {
+	for ctx.Err() == nil {
 		size, err := syscall.Read(n.fd, buf)
 		switch {
 		case err == nil:
 			n.take(buf[:size])
 		case errors.Is(err, syscall.EAGAIN):
-			time.Sleep(tunRest)
+			_ = pause(ctx, tunRest) // the loop sees that it is over
 		case !errors.Is(err, syscall.EINTR):
 			fmt.Fprintf(os.Stderr, "read from %s: %v\n", tunName, err)
 			return
