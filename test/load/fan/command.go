@@ -92,14 +92,17 @@ What is counted
              its address, each sequence number once; --check of them decrypt it too and compare every byte.
              "of what was published" differs from 100 by what was on its way at either end of the window; much more than
              100 is a backlog, much less is a server that does not keep up.
-  lost       sequence numbers that were passed over. Nobody asks for them again. "sink" is what the students' own network
-             dropped of all packets: with any, the machine was too slow to measure.
+  lost       sequence numbers that were passed over. Nobody asks for them again. "Dropped by the sink" is what the
+             students' own network lost of all packets: with any, the machine was too slow to measure.
+  left out   packets of the publisher that the students of --check did not get, whatever the server's numbers say: a server
+             that falls behind may skip to a later keyframe and number on without a hole. Rows with any say what an
+             overloaded server costs, and no ratio is to be read from them.
   reports    a receiver report a second on both streams of each student.
   join CPU   that of the server, from the first POST to the last connection, before anybody publishes.
   memory     resident memory of the server after the last rate, less that before the first student, for each student;
              "settled" after the garbage was collected and given back.
   joins      from the POST to the first keyframe that is whole after decryption; the offers are made before.
-             Who is answered 503 comes back after the time that the server says.
+             Who gets anything else before a keyframe asks for one, at most twice a second. Who is answered 503 comes back after the time that the server says.
 
 Media is made up: 30 frames a second in packets of at most 1,200 bytes, all frames of one size, a keyframe every 4 s and when
 one is asked for; 50 packets of sound of 100 bytes. While the servers warm up it comes faster, so that pion's rings for

@@ -49,14 +49,14 @@ func TestEveryServerReachesAllStudents(t *testing.T) {
 			if want := 3 * w.Published; w.Delivered < want*8/10 || w.Delivered > want*12/10 {
 				t.Errorf("%d packets came to 3 students, and %d were published", w.Delivered, w.Published)
 			}
-			if w.Lost > 0 || w.Live != 3 {
-				t.Errorf("%d packets were lost, %d students are connected", w.Lost, w.Live)
+			if w.Lost > 0 || w.Missing > 0 || w.Live != 3 {
+				t.Errorf("%d packets were lost, %d left out, %d students are connected", w.Lost, w.Missing, w.Live)
 			}
 			if r.Checked == 0 || r.Decrypted < r.Checked*9/10 || r.Decrypted > r.Checked || r.Broken > 0 {
 				t.Errorf("%d packets counted, %d decrypted, %d broken", r.Checked, r.Decrypted, r.Broken)
 			}
 			for _, a := range []*Arrival{r.Ramp, r.Burst} {
-				if a.Failed > 0 || a.Lost > 0 || a.Delivered == 0 {
+				if a.Failed > 0 || a.Lost > 0 || a.Missing > 0 || a.Delivered == 0 {
 					t.Errorf("a join failed or disturbed the others: %+v", a)
 				}
 			}

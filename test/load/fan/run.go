@@ -42,6 +42,9 @@ type Window struct {
 	// Published is what the publisher sent, Delivered what came to all students, Lost and Dropped as Counts has them.
 	Published, Delivered, Lost uint64
 	Dropped                    int64
+	// Missing is what the students who decrypt, Checks of them, did not get, as Counts has it.
+	Missing int64
+	Checks  int
 	// Live is how many students were connected at its end.
 	Live int
 }
@@ -56,6 +59,8 @@ type Arrival struct {
 	// Lost is what those missed who watched already, Delivered what they got, Dropped as Counts has it.
 	Lost, Delivered uint64
 	Dropped         int64
+	// Missing is what those of them did not get who decrypt, as Counts has it.
+	Missing int64
 	// Keyframes is how many the teacher was asked for, MostKeyframes how many in the worst second.
 	Keyframes, MostKeyframes int
 }
@@ -256,6 +261,7 @@ func (s *stage) window(ctx context.Context, teacher *publisher, bitrate int) (w 
 	after, err := s.count(ctx)
 	w.Delivered, w.Lost = after.packets()-before.packets(), after.Lost-before.Lost
 	w.Dropped, w.Live = after.Dropped-before.Dropped, after.Live
+	w.Missing, w.Checks = after.Missing-before.Missing, min(s.plan.Check, s.plan.Students)
 	return w, err
 }
 
@@ -313,6 +319,7 @@ func (s *stage) arrive(ctx context.Context, teacher *publisher, n int, j Joining
 	}
 	a.CPU = to.cpu() - from.cpu()
 	a.Lost, a.Delivered, a.Dropped = after.Lost-before.Lost, after.packets()-before.packets(), after.Dropped-before.Dropped
+	a.Missing = after.Missing - before.Missing
 	a.Keyframes, a.MostKeyframes = teacher.requests(began)
 	return a, nil
 }

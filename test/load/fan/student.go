@@ -37,6 +37,7 @@ type student struct {
 	check bool          // decrypts everything
 
 	decrypted, broken atomic.Uint64 // packets; broken ones were decrypted, and are not what was sent
+	missing           atomic.Int64  // packets that the publisher sent between those that were decrypted
 	refused           atomic.Uint64 // POSTs that were to be tried again
 	state             atomic.Pointer[string]
 }
@@ -196,10 +197,13 @@ func (s *student) wait(ctx context.Context, event <-chan struct{}, none string) 
 	}
 }
 
-// watch reads a track: until the first whole keyframe, or all of it if the student is one that checks.
+// watch reads a track: until the first whole keyframe, or all of it if the student is one that checks. As a browser does, it
+// asks for a keyframe when it gets something else before it has one.
 func (s *student) watch(t *webrtc.TrackRemote) {
 	var p picture
 	var packet rtp.Packet
+	var sent track
+	var pleaded time.Time
 	buf := make([]byte, 1500)
 	video, found := t.Kind() == webrtc.RTPCodecTypeVideo, false
 	for {
@@ -213,16 +217,28 @@ func (s *student) watch(t *webrtc.TrackRemote) {
 			s.broken.Add(1)
 			continue
 		}
-		if video && !found && p.add(m) {
-			found = true
+		if s.check {
+			s.missing.Add(sent.add(m.number))
+		}
+		if !video || found {
+			continue
+		}
+		if found = p.add(m); found {
 			close(s.seen)
 			if !s.check {
 				s.ear.pass.Store(false)
 				return
 			}
 		}
+		if !found && !m.key && time.Since(pleaded) > pleaTime {
+			pleaded = time.Now()
+			_ = s.pc.WriteRTCP([]rtcp.Packet{&rtcp.PictureLossIndication{SenderSSRC: s.ssrc, MediaSSRC: uint32(t.SSRC())}}) // asked again
+		}
 	}
 }
+
+// pleaTime is the least time between two requests of a student for a keyframe.
+const pleaTime = 500 * time.Millisecond
 
 // report tells the server what came, as browsers do.
 func (s *student) report() {

@@ -39,7 +39,7 @@ type Students struct {
 	shared  transport.Net
 	cert    webrtc.Certificate
 	client  *http.Client
-	checks  int // students who decrypt everything
+	checks  int             // students who decrypt everything
 	life    context.Context // ends with the process
 	stop    context.CancelFunc
 	running sync.WaitGroup
@@ -211,6 +211,9 @@ type Counts struct {
 	// Checked is what the students who decrypt have counted, Decrypted what they could decrypt and Broken how much of
 	// that was not what the publisher sent.
 	Checked, Decrypted, Broken uint64
+	// Missing are packets that the publisher sent and that the students who decrypt did not get, whether the sequence
+	// numbers of the server tell of it or not.
+	Missing int64
 	// Dropped is what the students' network itself has lost, -1 where that is not known.
 	Dropped int64
 }
@@ -244,6 +247,7 @@ func (s *Students) Count(n int, c *Counts) (err error) {
 			c.Checked += e.sound.packets + e.picture.packets
 			c.Decrypted += decrypted
 			c.Broken += broken
+			c.Missing += one.missing.Load()
 		}
 		e.mu.Unlock()
 	}

@@ -108,6 +108,11 @@ func at(bitrate int, take func(Turn, Window) float64) func(Turn) (float64, bool)
 func gross(t Turn, w Window) float64     { g, _ := w.perPacket(t); return g }
 func netOfIdle(t Turn, w Window) float64 { _, n := w.perPacket(t); return n }
 
+// leftOut is how much of what was published the students who decrypt did not get, in percent.
+func leftOut(_ Turn, w Window) float64 {
+	return 100 * float64(w.Missing) / float64(max(1, w.Published*uint64(w.Checks)))
+}
+
 // kinds are the turns with different servers, class sizes or sinks, in the order in which they first came.
 func kinds(turns []Turn) (out []Turn) {
 	for _, t := range turns {
@@ -155,8 +160,8 @@ func write(w io.Writer, turns []Turn) {
 }
 
 func writeCost(w io.Writer, turns []Turn) {
-	fmt.Fprint(w, "| server | students | sink | video | CPU per packet, µs | net of idle | of it user | packets/s | of what was published, % | lost, % | dropped by the sink | allocations per packet | turns |\n"+
-		"|---|---|---|---|---|---|---|---|---|---|---|---|---|\n")
+	fmt.Fprint(w, "| server | students | sink | video | CPU per packet, µs | net of idle | of it user | packets/s | of what was published, % | lost, % | left out, % | dropped by the sink | allocations per packet | turns |\n"+
+		"|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, rate := range bitrates(turns) {
 		for _, k := range kinds(turns) {
 			get := func(take func(Turn, Window) float64) series { return collect(turns, k, at(rate, take)) }
@@ -164,7 +169,7 @@ func writeCost(w io.Writer, turns []Turn) {
 			if len(g) == 0 {
 				continue
 			}
-			fmt.Fprintf(w, "| %s | %d | %s | %s | %s | %s | %s | %s | %s | %s | %.0f | %s | %d |\n", k.Server, k.Students, k.Sink, rateName(rate), g,
+			fmt.Fprintf(w, "| %s | %d | %s | %s | %s | %s | %s | %s | %s | %s | %s | %.0f | %s | %d |\n", k.Server, k.Students, k.Sink, rateName(rate), g,
 				get(netOfIdle),
 				figure(get(func(_ Turn, w Window) float64 { return float64(w.User) / 1e3 / float64(max(1, w.Delivered)) }).median()),
 				figure(get(func(_ Turn, w Window) float64 { return float64(w.Delivered) / w.For.Seconds() }).median()),
@@ -172,6 +177,7 @@ func writeCost(w io.Writer, turns []Turn) {
 					return 100 * float64(w.Delivered) / float64(max(1, w.Published*uint64(t.Students)))
 				}).median()),
 				get(func(_ Turn, w Window) float64 { return 100 * float64(w.Lost) / float64(max(1, w.Lost+w.Delivered)) }),
+				get(leftOut),
 				slices.Max(get(func(_ Turn, w Window) float64 { return float64(w.Dropped) })),
 				figure(get(func(_ Turn, w Window) float64 { return float64(w.Mallocs) / float64(max(1, w.Delivered)) }).median()),
 				len(g))
@@ -244,8 +250,8 @@ func writeArrivals(w io.Writer, turns []Turn) {
 		return
 	}
 	fmt.Fprint(w, "First whole keyframe of those who join while others watch, ms.\n\n"+
-		"| server | watching | joins | p50 | p95 | longest | told to come later | failed | all within, s | CPU, s | lost of those who watch | dropped by the sink | keyframes asked for | in the worst second [1] |\n"+
-		"|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n")
+		"| server | watching | joins | p50 | p95 | longest | told to come later | failed | all within, s | CPU, s | lost of those who watch | left out for those who decrypt | dropped by the sink | keyframes asked for | in the worst second [1] |\n"+
+		"|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, t := range turns {
 		for _, a := range []*Arrival{t.Ramp, t.Burst} {
 			if a == nil {
@@ -262,9 +268,9 @@ func writeArrivals(w io.Writer, turns []Turn) {
 				}
 				return a.Took[min(len(a.Took)-1, int(q*float64(len(a.Took))))].Seconds() * 1e3
 			}
-			fmt.Fprintf(w, "| %s | %d | %s | %.0f | %.0f %s | %.0f | %d | %d %s | %.1f | %.2f | %d of %d | %d | %d | %d |\n", t.Server, t.Students, how,
+			fmt.Fprintf(w, "| %s | %d | %s | %.0f | %.0f %s | %.0f | %d | %d %s | %.1f | %.2f | %d of %d | %d | %d | %d | %d |\n", t.Server, t.Students, how,
 				ms(.5), ms(.95), target, ms(1), a.Refused, a.Failed, a.Why, a.For.Seconds(), a.CPU.Seconds(), a.Lost, a.Lost+a.Delivered,
-				a.Dropped, a.Keyframes, a.MostKeyframes)
+				a.Missing, a.Dropped, a.Keyframes, a.MostKeyframes)
 		}
 	}
 	fmt.Fprintln(w)

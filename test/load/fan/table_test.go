@@ -14,7 +14,7 @@ func cost(server string, students int, gross float64) Turn {
 		Server: server, Students: students, Sink: sinkSocket, Idle: packets * time.Microsecond / 2, Join: 5 * time.Millisecond,
 		Rates: []Window{{
 			Bitrate: 500_000, For: 2 * time.Second, User: time.Duration(gross * packets * 300), System: time.Duration(gross * packets * 700),
-			Delivered: packets, Published: packets / uint64(students),
+			Delivered: packets, Published: packets / uint64(students), Missing: packets / int64(students) / 5, Checks: 2,
 		}},
 	}
 }
@@ -38,7 +38,7 @@ func TestTablesCompareMedians(t *testing.T) {
 	var b strings.Builder
 	write(&b, all)
 	for _, want := range []string{
-		"| lyceum | 200 | socket | 500 kbps | 3.00 (2.00-100) | 2.00 (1.00-99.00) | 0.90 | 5000 | 100 | 0.00 (0.00-0.00) | 0 | 0.00 | 3 |",
+		"| lyceum | 200 | socket | 500 kbps | 3.00 (2.00-100) | 2.00 (1.00-99.00) | 0.90 | 5000 | 100 | 0.00 (0.00-0.00) | 10.00 (10.00-10.00) | 0 | 0.00 | 3 |",
 		"| pion to lyceum | 200 | socket | 500 kbps | 6.67 [4] | 9.50 |",
 		"| bare to lyceum | 200 | socket | 500 kbps | 3.67 [2.7] | 5.00 |",
 		"| 1000 students to 200 | 1000 | socket | 500 kbps | 1.33 [1.1] | 1.50 |",

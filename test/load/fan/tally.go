@@ -49,3 +49,24 @@ func (t *tally) expected() uint64 {
 	}
 	return t.high - t.first + 1
 }
+
+// track follows the numbers that the publisher gave the packets of one stream.
+type track struct {
+	began bool
+	high  uint64
+}
+
+// add takes a packet, and returns by how many those that are missing between the first and the newest have become more.
+// Each packet is to be taken once.
+func (t *track) add(number uint64) (missing int64) {
+	switch {
+	case !t.began:
+		t.began, t.high = true, number
+		return 0
+	case number > t.high:
+		missing = int64(number - t.high - 1)
+		t.high = number
+		return missing
+	}
+	return -1 // late
+}

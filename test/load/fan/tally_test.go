@@ -46,3 +46,35 @@ func TestTallyOfManyRounds(t *testing.T) {
 		t.Errorf("%d packets and %d lost, want %d and %d", y.packets, y.expected()-y.packets, sent, lost-1)
 	}
 }
+
+func TestTallyForgetsTheRoundBefore(t *testing.T) {
+	var y tally
+	for n := range uint16(2 * tallyReach) {
+		y.add(n)
+	}
+	y.add(2*tallyReach + 10)
+	if !y.add(2*tallyReach + 5) {
+		t.Error("a late packet counts as a duplicate of the one whose place it takes")
+	}
+}
+
+func TestTrackTellsWhatTheServerPassedOver(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		numbers []uint64
+		want    int64
+	}{
+		{"in order", []uint64{5, 6, 7}, 0},
+		{"passed over", []uint64{5, 6, 10, 11}, 3},
+		{"one of them comes late", []uint64{5, 6, 10, 8}, 2},
+	} {
+		var tr track
+		missing := int64(0)
+		for _, n := range c.numbers {
+			missing += tr.add(n)
+		}
+		if missing != c.want {
+			t.Errorf("%s: %d, want %d", c.name, missing, c.want)
+		}
+	}
+}
