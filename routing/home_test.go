@@ -45,11 +45,11 @@ func (f fixedRooms) Room(name string) (directory.Room, bool) { r, ok := f[name];
 func (f fixedRooms) Changed() <-chan struct{}                { return nil }
 
 func TestTable(t *testing.T) {
-	table := NewTable("virginia", fixedRooms{
+	table := NewTable(TableConfig{Node: "virginia", Rooms: fixedRooms{
 		"mine":  {Home: "virginia", Epoch: 7},
 		"yours": {Home: "frankfurt", Epoch: 9},
 		"new":   {},
-	})
+	}})
 	if hop, err := table.Next("mine", nil); err != nil || !hop.Self || hop.Epoch != 7 {
 		t.Errorf("mine: %+v %v", hop, err)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/quic-go/quic-go"
 
 	"lyceum/mesh/pki"
+	"lyceum/mesh/wire"
 )
 
 // EndpointConfig configures an Endpoint.
@@ -61,8 +62,15 @@ type LinksConfig struct {
 	// Late is how long after its arrival here a packet may still be sent, besides the round trip that a repair takes.
 	// 0 means 400 ms.
 	Late time.Duration
+	// Version is the newest version of the protocol that this node speaks, wire.Oldest to wire.Version. 0 means wire.Version.
+	// Anything else is for tests of nodes of different releases in one class.
+	Version uint64
 	// Idle is how long a link without subscriptions is kept. 0 means 30 s.
 	Idle time.Duration
+	// Admit is asked when one more node wants to get a room from this one, besides those that do. It returns the nodes that
+	// the child has to ask instead, the best first, or none if it may come. It must neither block nor call the links. Nil
+	// admits all.
+	Admit func(room, child string, children []string) (elsewhere []string)
 	// Logger is for changes of state; nil discards.
 	Logger *slog.Logger
 	// Registerer takes the metrics; nil means none are kept.
@@ -85,6 +93,8 @@ func (c *LinksConfig) Validate() error {
 		return fmt.Errorf("this node is called %q, but its certificate says %q", c.Node, c.Endpoint.Node())
 	case c.Stripes != 0 && (c.Stripes < minStripes || c.Stripes > manyStripes):
 		return fmt.Errorf("a link has %d to %d stripes, not %d", minStripes, manyStripes, c.Stripes)
+	case c.Version != 0 && (c.Version < wire.Oldest || c.Version > wire.Version):
+		return fmt.Errorf("this node speaks versions %d to %d of the links' protocol, not %d", wire.Oldest, wire.Version, c.Version)
 	case c.Heartbeat < 0 || c.Late < 0 || c.Idle < 0:
 		return errors.New("the times of links must not be negative")
 	}
@@ -94,6 +104,9 @@ func (c *LinksConfig) Validate() error {
 func (c *LinksConfig) fill() {
 	if c.Heartbeat == 0 {
 		c.Heartbeat = 200 * time.Millisecond
+	}
+	if c.Version == 0 {
+		c.Version = wire.Version
 	}
 	if c.Late == 0 {
 		c.Late = 400 * time.Millisecond

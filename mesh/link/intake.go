@@ -93,22 +93,25 @@ func (in *intake) take(c *wire.Chunk, b *buffer, whole bool) (kept bool, err err
 // write gives the packets of a chunk to the track.
 func (in *intake) write(c *wire.Chunk) error {
 	m := in.up.links.metrics
-	var p media.Packet
-	var packets, duplicates, bytes int
+	var list [wire.ChunkPackets]media.Packet
+	var packets, bytes int
 	var newest uint64
 	var err error
-	for {
+	for packets < len(list) {
+		p := &list[packets]
 		var ok bool
-		if ok, err = c.Next(&p); !ok {
+		if ok, err = c.Next(p); !ok {
 			break
 		}
 		packets++
 		newest = max(newest, p.Number)
 		bytes += len(p.Payload)
-		if !in.track.Write(&p) {
-			duplicates++
-		}
 	}
+	if err == nil && packets == len(list) {
+		var more media.Packet
+		_, err = c.Next(&more)
+	}
+	duplicates := packets - in.track.WriteAll(list[:packets])
 	if packets > 0 {
 		raise(&in.reach[c.Layer], newest)
 	}

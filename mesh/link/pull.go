@@ -43,6 +43,7 @@ type pull struct {
 	node  string
 	named string // the router's name that led to the node; others have redirected from there
 	began time.Time
+	hops  int // how often it was sent on before it was to become the parent
 
 	dial   *dialing
 	err    error // there is no link, and none is being dialled

@@ -32,6 +32,7 @@ type serving struct {
 	pause   media.LayerSet          // layers that are not sent for want of room
 	fresh   media.LayerSet          // layers for which there is room again; they start with a new keyframe
 	standby bool                    // the child wants the state alone
+	counted bool                    // among the children of the room
 	from    [media.MaxLayers]uint64 // the first packets that the child lacks, of layers without a lane
 	stale   media.LayerSet          // layers that were not wanted at some time since run looked
 	lanes   map[media.Layer]*lane   // changed by run only
@@ -54,7 +55,24 @@ func (s *serving) update(layers media.LayerSet, standby bool, from [media.MaxLay
 	}
 	s.wants, s.standby = layers, standby
 	s.mu.Unlock()
+	s.count(!standby)
 	poke(s.wake)
+}
+
+// count makes the child one of those that get the room from here, or not. One that stood by and takes this node for its
+// parent is never refused: it has lost its own. The crowd's lock is taken last.
+func (s *serving) count(child bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if child = child && !s.over.Load(); child == s.counted {
+		return
+	}
+	s.counted = child
+	if child {
+		s.down.links.crowd.enter(s.room, s.down.peer, nil)
+	} else {
+		s.down.links.crowd.leave(s.room, s.down.peer)
+	}
 }
 
 // requestKeyframe passes a request up, unless a keyframe that the child does not have is on its way to it.

@@ -79,9 +79,11 @@ func (l *lossy) sever(host string, cut bool) {
 	l.cut[host] = cut
 }
 
-// inWorld runs a story in simulated time on a network with the given delay and loss.
+// inWorld runs a story in simulated time on a network with the given delay and loss, beside other stories: time in one does
+// not pass because another needs the processor.
 func inWorld(t *testing.T, delay time.Duration, loss float64, story func(*testing.T, *world)) {
 	t.Helper()
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		a, err := pki.NewAuthority("demo", 0)
 		if err != nil {

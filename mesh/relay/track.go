@@ -156,22 +156,57 @@ func (t *Track) changedLocked() {
 func (t *Track) Write(p *media.Packet) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	result := unknown
-	if p.Layer < media.MaxLayers && t.rings[p.Layer] != nil {
-		result = t.rings[p.Layer].write(p, t.state.Info.Source)
-	}
+	result := t.writeLocked(p)
 	t.metrics.packets[result].Inc()
 	if result != written {
 		return false
 	}
-	t.packets++
-	t.bytes += uint64(len(p.Payload))
+	t.wakeLocked(media.LayersOf(p.Layer))
+	return true
+}
+
+// WriteAll is Write for packets that came together: readers are woken once for all of them. It returns how many of the
+// packets Write would have taken.
+func (t *Track) WriteAll(packets []media.Packet) (taken int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var results [outcomes]int
+	var layers media.LayerSet
+	for i := range packets {
+		result := t.writeLocked(&packets[i])
+		results[result]++
+		if result == written {
+			layers = layers.Add(packets[i].Layer)
+		}
+	}
+	for result, n := range results {
+		if n > 0 {
+			t.metrics.packets[result].Add(float64(n))
+		}
+	}
+	t.wakeLocked(layers)
+	return results[written]
+}
+
+func (t *Track) writeLocked(p *media.Packet) outcome {
+	if p.Layer >= media.MaxLayers || t.rings[p.Layer] == nil {
+		return unknown
+	}
+	result := t.rings[p.Layer].write(p, t.state.Info.Source)
+	if result == written {
+		t.packets++
+		t.bytes += uint64(len(p.Payload))
+	}
+	return result
+}
+
+// wakeLocked wakes the readers that want any of some layers.
+func (t *Track) wakeLocked(layers media.LayerSet) {
 	for _, r := range t.readers {
-		if r.want.Has(p.Layer) {
+		if r.want&layers != 0 {
 			poke(r.wait)
 		}
 	}
-	return true
 }
 
 // Demands is poked when the demand changed. It is for the writer of the track alone.

@@ -21,7 +21,7 @@ func main() {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newLink(), newHop(), newEnd(), newWan(), fan.New())
+	root.AddCommand(newLink(), newHop(), newEnd(), newWan(), newFail(), fan.New())
 	if err := root.ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "load:", err)
 		stop()

@@ -102,7 +102,8 @@ What is counted
   memory     resident memory of the server after the last rate, less that before the first student, for each student;
              "settled" after the garbage was collected and given back.
   joins      from the POST to the first keyframe that is whole after decryption; the offers are made before.
-             Who gets anything else before a keyframe asks for one, at most twice a second. Who is answered 503 comes back after the time that the server says.
+             Who gets anything else before a keyframe asks for one, at most twice a second; who is answered 503 comes
+             back after the time that the server says.
 
 Media is made up: 30 frames a second in packets of at most 1,200 bytes, all frames of one size, a keyframe every 4 s and when
 one is asked for; 50 packets of sound of 100 bytes. While the servers warm up it comes faster, so that pion's rings for
