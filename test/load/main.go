@@ -8,6 +8,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"lyceum/test/load/fan"
 )
 
 func main() {
@@ -19,7 +21,7 @@ func main() {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newLink(), newHop(), newEnd(), newWan(), newFail())
+	root.AddCommand(newLink(), newHop(), newEnd(), newWan(), newFail(), fan.New())
 	if err := root.ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "load:", err)
 		stop()
