@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/quic-go/quic-go"
@@ -23,7 +24,8 @@ type downLink struct {
 	// Set by newDown, never changed.
 	queue *queue
 	guard *guard
-	most  int // stripes that the link may have; maxStripes if the child goes by what this node would like
+	rough atomic.Bool // packets are lost on the way, or it is narrow
+	most  int         // stripes that the link may have; maxStripes if the child goes by what this node would like
 
 	tableMu sync.Mutex
 	// Guarded by tableMu.

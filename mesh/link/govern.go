@@ -87,6 +87,7 @@ func (g *governor) tick(now time.Time, d *dispatcher) error {
 	}
 	g.shed(now, w.over(w.long))
 	g.guard(now)
+	g.down.rough.Store(!g.clean() || g.narrow(now))
 	return nil
 }
 

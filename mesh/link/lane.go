@@ -31,6 +31,11 @@ const (
 	replayLow  = 8
 )
 
+// A second copy of sound goes with the next packet, because what loses a packet often loses those beside it too. Where the way
+// loses packets, or a queue on it is full, a third goes so many packets later: 80 ms at 20 ms each, as long as a queue that
+// overflows takes to give room.
+const thirdCopy = 4
+
 // lane is one layer on its way to one child: a reader of the track whose packets become chunks, or datagrams if they are
 // audio. A live chunk never waits for room here; what does not fit into the link's queue in time is dropped there.
 type lane struct {
@@ -58,10 +63,10 @@ type lane struct {
 	replay  bool   // the packets come from the ring, the live ones are not reached yet
 	until   uint64 // the newest packet when the replay began
 	packer  wire.Packer
-	open    *chunk // gathers packets of one frame, nil for none
-	unsent  bool   // chunks are in the queue of which the dispatcher was not told
-	turn    int    // of the stripes for datagrams
-	spare   []byte // the last datagram, whose second copy goes with the next one: what loses one copy is over by then
+	open    *chunk            // gathers packets of one frame, nil for none
+	unsent  bool              // chunks are in the queue of which the dispatcher was not told
+	turn    int               // of the stripes for datagrams
+	spare   [thirdCopy][]byte // the last datagrams of sound, whose further copies go with later ones
 }
 
 func (n *lane) run(ctx context.Context) {
@@ -258,14 +263,20 @@ func (n *lane) flush() {
 	n.open = nil
 	// Sound that is replayed comes all at once, more than the datagrams that may wait.
 	if n.audio && !n.replay && len(c.b) <= maxDatagram {
-		n.turn++
-		dropped := n.down.onOne(n.turn, c.b)
-		sent, bytes := 1, len(c.b)
-		if len(n.spare) > 0 {
-			dropped += n.down.onOne(n.turn, n.spare)
-			sent, bytes = 2, bytes+len(n.spare)
+		sent, bytes, dropped := 0, 0, 0
+		send := func(b []byte) {
+			if len(b) > 0 {
+				dropped += n.down.onOne(n.turn, b)
+				sent, bytes = sent+1, bytes+len(b)
+			}
 		}
-		n.spare = append(n.spare[:0], c.b...)
+		n.turn++
+		send(c.b)
+		send(n.spare[(n.turn-1)%thirdCopy])
+		if n.down.rough.Load() {
+			send(n.spare[n.turn%thirdCopy])
+		}
+		n.spare[n.turn%thirdCopy] = append(n.spare[n.turn%thirdCopy][:0], c.b...)
 		m := n.down.links.metrics
 		m.sent.audio.Add(float64(sent))
 		m.sent.bytes.Add(float64(bytes))

@@ -88,7 +88,7 @@ func TestStateAndReportsFollow(t *testing.T) {
 	})
 }
 
-func TestAudioIsSentTwiceAndTakenOnce(t *testing.T) {
+func TestAudioIsSentAgainAndTakenOnce(t *testing.T) {
 	inWorld(t, near, 0.05, func(t *testing.T, w *world) {
 		home, edge := w.node("h", ""), w.node("e", "h")
 		p := home.publish(microphone, 1)
@@ -101,14 +101,14 @@ func TestAudioIsSentTwiceAndTakenOnce(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		missing := v.missing(t, 0, from, p.number[0])
-		if missing > 10 { // 5 % of either copy leave 2.5 of both
+		if missing > 3 { // 5 % of each of three copies leave 0.1
 			t.Errorf("%d of 1000 packets are missing", missing)
 		}
 		if d := edge.metric("lyceum_link_packets_duplicate_total"); d < 800 {
 			t.Errorf("only %v second copies came", d)
 		}
-		// The second copy of the last packet waits for the next.
-		if s := home.metric("lyceum_link_packets_total", "sent", "audio"); s != 1999 {
+		// Two copies as long as no loss is known, then three; those of the last packets wait for the next.
+		if s := home.metric("lyceum_link_packets_total", "sent", "audio"); s < 2500 || s > 2995 {
 			t.Errorf("%v audio packets were sent", s)
 		}
 	})
