@@ -90,13 +90,12 @@ What is counted
              "net" is without what the same students cost while nobody published.
   packets    each student is a pion PeerConnection for SDP, ICE, DTLS and RTCP. Its media is counted by the RTP header at
              its address, each sequence number once; --check of them decrypt it too and compare every byte.
-             "of what was published" differs from 100 by what was on its way at either end of the window; much more than
-             100 is a backlog, much less is a server that does not keep up.
+             "Of what was published" differs from 100 by what was on its way at either end of the window. More is a
+             backlog, less a server that does not keep up: such rows are marked "!" and compared with none.
   lost       sequence numbers that were passed over. Nobody asks for them again. "Dropped by the sink" is what the
              students' own network lost of all packets: with any, the machine was too slow to measure.
   left out   packets of the publisher that the students of --check did not get, whatever the server's numbers say: a server
-             that falls behind may skip to a later keyframe and number on without a hole. Rows with any say what an
-             overloaded server costs, and no ratio is to be read from them.
+             that falls behind may skip to a later keyframe and number on without a hole.
   reports    a receiver report a second on both streams of each student.
   join CPU   that of the server, from the first POST to the last connection, before anybody publishes.
   memory     resident memory of the server after the last rate, less that before the first student, for each student;

@@ -113,6 +113,18 @@ func leftOut(_ Turn, w Window) float64 {
 	return 100 * float64(w.Missing) / float64(max(1, w.Published*uint64(w.Checks)))
 }
 
+// share is how much of what was published came while it was published, in percent.
+func share(t Turn, w Window) float64 {
+	return 100 * float64(w.Delivered) / float64(max(1, w.Published*uint64(t.Students)))
+}
+
+// keepsUp reports whether the servers of a kind sent what was published, no less and no backlog either. What is on its way at
+// the ends of a window of a few seconds makes a difference of one in a hundred or so.
+func keepsUp(turns []Turn, k Turn, bitrate int) bool {
+	s := collect(turns, k, at(bitrate, share))
+	return len(s) > 0 && slices.Min(s) > 96 && slices.Max(s) < 104
+}
+
 // kinds are the turns with different servers, class sizes or sinks, in the order in which they first came.
 func kinds(turns []Turn) (out []Turn) {
 	for _, t := range turns {
@@ -169,13 +181,15 @@ func writeCost(w io.Writer, turns []Turn) {
 			if len(g) == 0 {
 				continue
 			}
+			mark := ""
+			if !keepsUp(turns, k, rate) {
+				mark = " !"
+			}
 			fmt.Fprintf(w, "| %s | %d | %s | %s | %s | %s | %s | %s | %s | %s | %s | %.0f | %s | %d |\n", k.Server, k.Students, k.Sink, rateName(rate), g,
 				get(netOfIdle),
 				figure(get(func(_ Turn, w Window) float64 { return float64(w.User) / 1e3 / float64(max(1, w.Delivered)) }).median()),
 				figure(get(func(_ Turn, w Window) float64 { return float64(w.Delivered) / w.For.Seconds() }).median()),
-				figure(get(func(t Turn, w Window) float64 {
-					return 100 * float64(w.Delivered) / float64(max(1, w.Published*uint64(t.Students)))
-				}).median()),
+				figure(get(share).median())+mark,
 				get(func(_ Turn, w Window) float64 { return 100 * float64(w.Lost) / float64(max(1, w.Lost+w.Delivered)) }),
 				get(leftOut),
 				slices.Max(get(func(_ Turn, w Window) float64 { return float64(w.Dropped) })),
@@ -205,10 +219,10 @@ func writeRatios(w io.Writer, turns []Turn) {
 	fmt.Fprint(w, "| what | students | sink | video | ratio of CPU per packet | net of idle |\n|---|---|---|---|---|---|\n")
 	for _, rate := range bitrates(turns) {
 		for _, k := range kinds(turns) {
-			own, ownNet := collect(turns, Turn{Server: serverNode, Students: k.Students, Sink: k.Sink}, at(rate, gross)),
-				collect(turns, Turn{Server: serverNode, Students: k.Students, Sink: k.Sink}, at(rate, netOfIdle))
+			us := Turn{Server: serverNode, Students: k.Students, Sink: k.Sink}
+			own, ownNet := collect(turns, us, at(rate, gross)), collect(turns, us, at(rate, netOfIdle))
 			theirs, theirNet := collect(turns, k, at(rate, gross)), collect(turns, k, at(rate, netOfIdle))
-			if len(own) == 0 || len(theirs) == 0 {
+			if !keepsUp(turns, us, rate) || !keepsUp(turns, k, rate) {
 				continue
 			}
 			if k.Server != serverNode {
@@ -218,7 +232,7 @@ func writeRatios(w io.Writer, turns []Turn) {
 			}
 			for _, few := range kinds(turns) {
 				base := collect(turns, few, at(rate, gross))
-				if few.Server == serverNode && few.Sink == k.Sink && few.Students < k.Students && len(base) > 0 {
+				if few.Server == serverNode && few.Sink == k.Sink && few.Students < k.Students && keepsUp(turns, few, rate) {
 					fmt.Fprintf(w, "| %d students to %d | %d | %s | %s | %.2f [1.1] | %.2f |\n", k.Students, few.Students, k.Students, k.Sink,
 						rateName(rate), own.median()/base.median(), ownNet.median()/collect(turns, few, at(rate, netOfIdle)).median())
 				}
