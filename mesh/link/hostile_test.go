@@ -171,7 +171,7 @@ func greedy(t *testing.T, e *Endpoint, most int, leave bool) (asked int, conn *q
 func TestAMillionSubscriptionsCostBoundedMemory(t *testing.T) {
 	for _, leave := range []bool{false, true} {
 		t.Run(fmt.Sprintf("leave=%v", leave), func(t *testing.T) {
-			inWorld(t, near, 0, func(t *testing.T, w *world) {
+			alone(t, near, 0, func(t *testing.T, w *world) {
 				home, edge := w.node("h", ""), w.node("e", "h")
 				p := home.publish(camera, 1)
 				v := edge.watch(camera, 0)
@@ -185,7 +185,9 @@ func TestAMillionSubscriptionsCostBoundedMemory(t *testing.T) {
 				before := heap()
 				var peak uint64
 				var tracks int
+				watched := make(chan struct{})
 				go func() {
+					defer close(watched)
 					for range 50 {
 						tracks = max(tracks, len(home.hub.Status()))
 						peak = max(peak, heap())
@@ -199,6 +201,7 @@ func TestAMillionSubscriptionsCostBoundedMemory(t *testing.T) {
 					most = maxGranted
 				}
 				time.Sleep(time.Second)
+				<-watched
 				t.Logf("cut off after %d subscriptions, %d tracks, %.1f MB", asked, tracks, float64(peak-before)/1e6)
 				if conn.Context().Err() == nil || home.metric("lyceum_link_closed_total", "excess") != 1 {
 					t.Error("it was not cut off for it")

@@ -104,6 +104,12 @@ func (l *lossy) sever(host string, cut bool) {
 func inWorld(t *testing.T, delay time.Duration, loss float64, story func(*testing.T, *world)) {
 	t.Helper()
 	t.Parallel()
+	alone(t, delay, loss, story)
+}
+
+// alone is inWorld for a story that looks at the memory of the whole process.
+func alone(t *testing.T, delay time.Duration, loss float64, story func(*testing.T, *world)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		a, err := pki.NewAuthority("demo", 0)
 		if err != nil {

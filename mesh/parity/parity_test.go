@@ -136,8 +136,10 @@ func TestMalformedShardsDoNothing(t *testing.T) {
 			var d Decoder
 			c.give(&d, 0)
 			c.give(&d, 4)
-			if try(&d) || try(&d) {
-				t.Error("it made up for something")
+			for range 2 {
+				if try(&d) {
+					t.Error("it made up for something")
+				}
 			}
 			c.give(&d, 2)
 			if !c.give(&d, 5) {
