@@ -166,7 +166,7 @@ func TestProtectedHopCostsNoAllocation(t *testing.T) {
 	for range 2048 { // until every slot of the ring has its memory
 		frame()
 	}
-	if n := testing.AllocsPerRun(200, frame); n >= 1 {
+	if n := testing.AllocsPerRun(200, frame); n >= 1 && !raced {
 		t.Errorf("%v allocations for a frame of %d packets", n, len(h.frame))
 	}
 	if got, want := h.intake.packets.Load(), uint64(8*(2048+201)); got != want {

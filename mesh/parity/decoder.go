@@ -1,9 +1,6 @@
 package parity
 
-import (
-	"math/bits"
-	"sync"
-)
+import "math/bits"
 
 // Blocks is how many blocks a Decoder keeps, the newest. At 64 chunks each and 200 Mbps that is 0.2 s, and parity follows
 // its block within a tenth of that; smaller blocks are closed by their age and last longer.
@@ -11,10 +8,11 @@ const Blocks = 64
 
 // Decoder gathers the shards of blocks, in any order, and gives the chunks that are missing. What comes twice, late or
 // malformed does nothing. It holds at most Blocks blocks of MaxData+MaxParity shards, 8.2 MB; the oldest block goes when a
-// new one needs its place. The zero Decoder is ready.
+// new one needs its place. The memory of shards is used again, never given back. The zero Decoder is ready.
 type Decoder struct {
 	blocks  [Blocks]block
 	fixed   []*shard // made up for and not taken yet
+	spare   []*shard // not in use
 	dropped uint64
 }
 
@@ -31,8 +29,6 @@ type block struct {
 	found  int // parity shards
 }
 
-var shards = sync.Pool{New: func() any { return new(shard) }}
-
 // Data takes the chunk in one place of a block. It reports whether chunks were made up for, to be taken by Next.
 func (d *Decoder) Data(number uint32, index uint8, chunk []byte) bool {
 	b := d.find(number)
@@ -42,7 +38,7 @@ func (d *Decoder) Data(number uint32, index uint8, chunk []byte) bool {
 	if b.k > 0 && (int(index) >= b.k || header+len(chunk) > b.size) {
 		return false
 	}
-	s := shards.Get().(*shard)
+	s := d.shard()
 	s.set(chunk)
 	b.data[index] = s
 	b.have |= 1 << index
@@ -66,7 +62,7 @@ func (d *Decoder) Parity(number uint32, k, index uint8, bytes []byte) bool {
 		}
 		b.k, b.size = int(k), len(bytes)
 	}
-	s := shards.Get().(*shard)
+	s := d.shard()
 	s.n = copy(s.b[:], bytes)
 	b.parity[index] = s
 	b.found++
@@ -83,7 +79,7 @@ func (d *Decoder) Next(dst []byte) (n int, ok bool) {
 	d.fixed = d.fixed[:len(d.fixed)-1]
 	chunk, _ := s.chunk()
 	n = copy(dst, chunk)
-	shards.Put(s)
+	d.spare = append(d.spare, s)
 	return n, true
 }
 
@@ -102,23 +98,30 @@ func (d *Decoder) find(number uint32) *block {
 	if b.used && !b.done && b.k > 0 {
 		d.dropped++
 	}
-	b.free()
+	d.free(b)
 	*b = block{used: true, number: number}
 	return b
 }
 
-// free gives back the shards.
-func (b *block) free() {
-	for j, s := range b.data {
-		if s != nil {
-			shards.Put(s)
-			b.data[j] = nil
-		}
+// shard is one to be filled.
+func (d *Decoder) shard() *shard {
+	n := len(d.spare)
+	if n == 0 {
+		return new(shard)
 	}
-	for i, s := range b.parity {
-		if s != nil {
-			shards.Put(s)
-			b.parity[i] = nil
+	s := d.spare[n-1]
+	d.spare = d.spare[:n-1]
+	return s
+}
+
+// free makes the shards of a block spare.
+func (d *Decoder) free(b *block) {
+	for _, list := range [][]*shard{b.data[:], b.parity[:]} {
+		for i, s := range list {
+			if s != nil {
+				d.spare = append(d.spare, s)
+				list[i] = nil
+			}
 		}
 	}
 }
@@ -137,7 +140,7 @@ func (d *Decoder) solve(b *block) bool {
 		made = d.fix(b, missing)
 	}
 	b.done = true
-	b.free()
+	d.free(b)
 	return made > 0
 }
 
@@ -170,7 +173,7 @@ func (d *Decoder) fix(b *block, missing int) (made int) {
 			d.fixed = append(d.fixed, s)
 			made++
 		} else {
-			shards.Put(s)
+			d.spare = append(d.spare, s)
 		}
 	}
 	return made

@@ -1,0 +1,6 @@
+//go:build !race
+
+package link
+
+// raced: the race detector is off.
+const raced = false
