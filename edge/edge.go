@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/pion/webrtc/v4"
+
+	"lyceum/edge/fan"
 )
 
 var (
@@ -59,6 +61,13 @@ func New(cfg Config) (*Edge, error) {
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Fan == nil {
+		f, err := fan.New(fan.Config{})
+		if err != nil {
+			return nil, fmt.Errorf("serve subscribers: %w", err)
+		}
+		cfg.Fan = f
 	}
 	e := &Edge{cfg: cfg, began: time.Now(), subscribers: map[*Subscriber]struct{}{}, rooms: map[string]*room{}}
 	e.metrics = newMetrics(cfg.Registerer, e)

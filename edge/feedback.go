@@ -66,6 +66,8 @@ func (s *Subscriber) listen(l *leg, p *pump, rtpSender *webrtc.RTPSender) {
 
 // resend answers a request for missing packets out of the ring.
 func (l *leg) resend(p *pump, nacks []rtcp.NackPair, scratch *media.Packet, now int64) {
+	out := p.fan.Take()
+	defer out.Done()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.open {

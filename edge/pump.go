@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"lyceum/edge/fan"
 	"lyceum/edge/forward"
 	"lyceum/mesh/media"
 	"lyceum/mesh/relay"
@@ -48,6 +49,7 @@ type pump struct {
 	track   *relay.Track
 	release func()
 	reader  *relay.Reader
+	fan     *fan.Fan
 	metrics *metrics
 	now     func() int64
 	changed chan struct{} // poked when a leg came, went, opened, or asked for something
@@ -73,6 +75,7 @@ type pump struct {
 	wants   media.LayerSet // what the legs need
 	missing media.LayerSet // the layers whose keyframe a leg waits for
 	replays bool           // whether a leg is in a replay
+	out     *fan.Batch     // what the legs send
 	tally   tally
 }
 
@@ -82,8 +85,8 @@ type tally struct {
 	switches, replayed           int
 }
 
-func newPump(t *relay.Track, release func(), m *metrics, now func() int64) *pump {
-	p := &pump{track: t, release: release, reader: t.NewReader(), metrics: m, now: now, changed: make(chan struct{}, 1)}
+func newPump(t *relay.Track, release func(), f *fan.Fan, m *metrics, now func() int64) *pump {
+	p := &pump{track: t, release: release, reader: t.NewReader(), fan: f, metrics: m, now: now, changed: make(chan struct{}, 1)}
 	for i := range p.batch {
 		p.batch[i].Payload = make([]byte, 0, media.MaxPayload)
 	}
@@ -169,9 +172,11 @@ func (p *pump) pass() {
 		}
 	}
 	p.wants, p.missing, p.replays = 0, 0, false
+	p.out = p.fan.Take()
 	for _, l := range p.all() {
 		l.serve(p, now)
 	}
+	p.out.Done()
 	if p.wants != p.want {
 		p.want = p.wants
 		p.reader.Want(p.want)

@@ -25,7 +25,7 @@ func newRoom(name string, e *Edge) *room {
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	for _, track := range []string{media.Camera, media.Microphone} {
 		t, release := e.cfg.Hub.Acquire(media.TrackID{Room: name, Name: track})
-		r.pumps = append(r.pumps, newPump(t, release, e.metrics, e.now))
+		r.pumps = append(r.pumps, newPump(t, release, e.cfg.Fan, e.metrics, e.now))
 	}
 	return r
 }
