@@ -6,6 +6,7 @@ import (
 	"github.com/pion/rtcp"
 	"github.com/pion/webrtc/v4"
 
+	"lyceum/edge/fan"
 	"lyceum/edge/forward"
 	"lyceum/mesh/media"
 )
@@ -77,7 +78,7 @@ func (l *leg) resend(p *pump, nacks []rtcp.NackPair, scratch *media.Packet, now 
 	for i := range nacks {
 		nacks[i].Range(func(sequence uint16) bool {
 			asked++
-			l.resendOneLocked(p, sequence, scratch, now)
+			l.resendOneLocked(p, out, sequence, scratch, now)
 			return asked < maxNacks
 		})
 		if asked >= maxNacks {
@@ -86,7 +87,7 @@ func (l *leg) resend(p *pump, nacks []rtcp.NackPair, scratch *media.Packet, now 
 	}
 }
 
-func (l *leg) resendOneLocked(p *pump, sequence uint16, scratch *media.Packet, now int64) {
+func (l *leg) resendOneLocked(p *pump, out *fan.Batch, sequence uint16, scratch *media.Packet, now int64) {
 	s, answer := l.history.Answer(sequence, now)
 	if answer == forward.Resend && !p.track.Packet(s.Layer, s.Number, scratch) {
 		answer = forward.Gone
@@ -102,17 +103,17 @@ func (l *leg) resendOneLocked(p *pump, sequence uint16, scratch *media.Packet, n
 	l.counts.resent++
 	repair := l.out.repairType(s.Type)
 	if repair == 0 {
-		_ = l.write(&s, scratch) // asked for again if it does not arrive
+		_ = l.write(out, &s, scratch) // asked for again if it does not arrive
 		return
 	}
 	// RFC 4588, section 4: the original sequence number, then the original payload.
 	l.repair = binary.BigEndian.AppendUint16(l.repair[:0], sequence)
 	l.repair = append(l.repair, scratch.Payload...)
 	l.repairSequence++
-	h := &l.repairHeader
-	h.SSRC, h.PayloadType, h.SequenceNumber, h.Timestamp = l.out.repair, repair, l.repairSequence, s.Timestamp
-	h.Marker = l.marker(scratch)
-	_, _ = l.out.stream.WriteRTP(h, l.repair)
+	h := fan.Header{
+		SSRC: l.out.repair, Timestamp: s.Timestamp, Sequence: l.repairSequence, Type: repair, Marker: l.marker(scratch),
+	}
+	_ = l.way.send(out, &h, l.repair) // asked for again too
 }
 
 // plead notes that the subscriber cannot decode. A flood of pleas wakes the pump, which serves all, no more often than

@@ -1,13 +1,12 @@
 package edge
 
 import (
-	"encoding/binary"
 	"math/rand/v2"
 	"sync"
 
 	"github.com/pion/rtcp"
-	"github.com/pion/rtp"
 
+	"lyceum/edge/fan"
 	"lyceum/edge/forward"
 	"lyceum/mesh/media"
 	"lyceum/mesh/relay"
@@ -70,9 +69,7 @@ type leg struct {
 	runAt   int64 // when the present run began
 
 	sent           forward.Sent
-	plain, stamped rtp.Header
-	repairHeader   rtp.Header
-	stamp          [8]byte // the extension in stamped
+	way            way
 	repairSequence uint16
 	repair         []byte // a repair packet's payload
 	reportAt       int64
@@ -88,12 +85,7 @@ func newLeg(kind media.Kind, out *binding, writeRTCP func([]rtcp.Packet) error, 
 	l := &leg{
 		kind: kind, out: out, writeRTCP: writeRTCP, began: began, selector: forward.NewSelector(kind),
 		rewriter: forward.NewRewriter(uint16(rand.Uint32()), rand.Uint32()), history: forward.NewHistory(size),
-		repairSequence: uint16(rand.Uint32() & 0x7fff),
-	}
-	l.plain = rtp.Header{Version: 2, SSRC: out.ssrc}
-	l.stamped, l.repairHeader = l.plain, l.plain
-	if out.stamp != 0 {
-		_ = l.stamped.SetExtension(out.stamp, l.stamp[:]) // the id is one of those that one byte holds
+		repairSequence: uint16(rand.Uint32() & 0x7fff), way: newWay(out),
 	}
 	return l
 }
@@ -107,6 +99,20 @@ func (l *leg) setOpen(open bool, now int64) {
 	}
 	l.open = open
 	l.restart(now)
+}
+
+// setStream lets packets be sealed here from the first one on.
+func (l *leg) setStream(s *fan.Stream) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.way.stream = s
+}
+
+// setPath says where packets that are sealed here go.
+func (l *leg) setPath(p *fan.Path) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.way.path = p
 }
 
 // adopt takes in what has changed about the track.
@@ -348,7 +354,7 @@ func (l *leg) send(p *pump, pkt *media.Packet, d *forward.VP8, now int64) {
 		return
 	}
 	d.Patch(pkt.Payload, l.sent.IDs)
-	if !l.write(&l.sent, pkt) {
+	if !l.write(p.out, &l.sent, pkt) {
 		p.tally.failed++
 		return
 	}
@@ -363,16 +369,14 @@ func (l *leg) send(p *pump, pkt *media.Packet, d *forward.VP8, now int64) {
 
 // write sends a packet. The same packet makes the same bytes again: with the keys of SRTP two versions of one packet
 // would betray the authentication key (RFC 7714, section 8).
-func (l *leg) write(s *forward.Sent, pkt *media.Packet) bool {
-	h := &l.plain
-	if l.out.stamp != 0 && (l.kind == media.Audio || pkt.Flags.Has(media.First)) {
-		h = &l.stamped
-		binary.BigEndian.PutUint64(l.stamp[:], media.NTPFromMicros(pkt.Captured))
+func (l *leg) write(out *fan.Batch, s *forward.Sent, pkt *media.Packet) bool {
+	h := fan.Header{
+		SSRC: l.out.ssrc, Timestamp: s.Timestamp, Sequence: s.Sequence(), Type: s.Type, Marker: l.marker(pkt),
 	}
-	h.Marker = l.marker(pkt)
-	h.PayloadType, h.SequenceNumber, h.Timestamp = s.Type, s.Sequence(), s.Timestamp
-	_, err := l.out.stream.WriteRTP(h, pkt.Payload)
-	return err == nil
+	if l.kind == media.Audio || pkt.Flags.Has(media.First) {
+		h.StampID, h.Stamp = l.out.stamp, media.NTPFromMicros(pkt.Captured)
+	}
+	return l.way.send(out, &h, pkt.Payload) == nil
 }
 
 func (l *leg) marker(pkt *media.Packet) bool {

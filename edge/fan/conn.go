@@ -65,7 +65,9 @@ func (c *Conn) reaches(a netip.Addr) bool {
 }
 
 // ReadFromAddrPort reads a packet.
-func (c *Conn) ReadFromAddrPort(b []byte) (int, netip.AddrPort, error) { return c.ReadFromUDPAddrPort(b) }
+func (c *Conn) ReadFromAddrPort(b []byte) (int, netip.AddrPort, error) {
+	return c.ReadFromUDPAddrPort(b)
+}
 
 // WriteToAddrPort sends a packet, or gathers it if it is media. What becomes of gathered media is counted and not told.
 func (c *Conn) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {

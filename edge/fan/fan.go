@@ -61,8 +61,11 @@ type Path struct {
 	raw  sockaddr
 }
 
-// Path finds the way from a local address to a remote one. There is none when no socket is bound to the local address,
-// unless there is only one socket of its family: behind a 1:1 NAT the address that a student knows is not the bound one.
+// Same reports whether two paths are one.
+func (p *Path) Same(o *Path) bool { return p.conn == o.conn && p.to == o.to }
+
+// Path finds the way from a local address to a remote one: by the socket that is bound to the local address, or by the only
+// one of its family and port, because behind a 1:1 NAT the address that a student knows is not the bound one.
 func (f *Fan) Path(local, remote netip.AddrPort) (*Path, bool) {
 	if !remote.IsValid() || remote.Addr().Zone() != "" {
 		return nil, false
@@ -73,7 +76,7 @@ func (f *Fan) Path(local, remote netip.AddrPort) (*Path, bool) {
 		if c.local == local {
 			return c.path(remote), true
 		}
-		if c.reaches(remote.Addr()) {
+		if c.local.Port() == local.Port() && c.reaches(remote.Addr()) {
 			found = c
 			fits++
 		}

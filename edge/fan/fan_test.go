@@ -94,8 +94,8 @@ func (r *room) read(student, n int) [][]byte {
 	return got
 }
 
-// rtp is something that looks like an RTP packet.
-func rtp(sequence, size int) []byte {
+// packet is something that looks like an RTP packet.
+func packet(sequence, size int) []byte {
 	b := make([]byte, size)
 	b[0], b[1] = 0x80, 96
 	binary.BigEndian.PutUint16(b[2:], uint16(sequence))
@@ -124,7 +124,7 @@ func TestPacketsOfOneSizeMakeOneTrain(t *testing.T) {
 			b := r.fan.Take()
 			q := b.queue(r.paths[0])
 			for i, size := range c.sizes {
-				q.add(r.paths[0], copy(q.room(), rtp(i, size)))
+				q.add(r.paths[0], copy(q.room(), packet(i, size)))
 			}
 			var trains []int
 			for _, m := range q.messages {
@@ -135,7 +135,7 @@ func TestPacketsOfOneSizeMakeOneTrain(t *testing.T) {
 			}
 			b.Done()
 			for i, got := range r.read(0, len(c.sizes)) {
-				if !bytes.Equal(got, rtp(i, c.sizes[i])) {
+				if !bytes.Equal(got, packet(i, c.sizes[i])) {
 					t.Errorf("packet %d is not what was sent", i)
 				}
 			}
@@ -152,13 +152,13 @@ func TestManyStudentsShareOneCall(t *testing.T) {
 	for s, p := range r.paths {
 		for i := range 3 {
 			q := b.queue(p)
-			q.add(p, copy(q.room(), rtp(100*s+i, 1000)))
+			q.add(p, copy(q.room(), packet(100*s+i, 1000)))
 		}
 	}
 	b.Done()
 	for s := range r.paths {
 		for i, got := range r.read(s, 3) {
-			if !bytes.Equal(got, rtp(100*s+i, 1000)) {
+			if !bytes.Equal(got, packet(100*s+i, 1000)) {
 				t.Errorf("student %d: packet %d is not theirs", s, i)
 			}
 		}
@@ -174,13 +174,13 @@ func TestMoreThanABatchHoldsIsSentInParts(t *testing.T) {
 	for i := range 400 {
 		for _, p := range r.paths {
 			q := b.queue(p)
-			q.add(p, copy(q.room(), rtp(i, 300+i%2)))
+			q.add(p, copy(q.room(), packet(i, 300+i%2)))
 		}
 	}
 	b.Done()
 	for s := range r.paths {
 		for i, got := range r.read(s, 400) {
-			if !bytes.Equal(got, rtp(i, 300+i%2)) {
+			if !bytes.Equal(got, packet(i, 300+i%2)) {
 				t.Fatalf("student %d: packet %d is not what was sent", s, i)
 			}
 		}
@@ -198,7 +198,7 @@ func TestAnAddressThatCannotBeReachedHarmsNobodyElse(t *testing.T) {
 	for _, p := range []*Path{r.paths[0], nowhere, r.paths[1], nowhere} {
 		for i := range 5 {
 			q := b.queue(p)
-			q.add(p, copy(q.room(), rtp(i, 700)))
+			q.add(p, copy(q.room(), packet(i, 700)))
 		}
 	}
 	b.Done()
@@ -216,7 +216,7 @@ func TestAnAddressThatCannotBeReachedHarmsNobodyElse(t *testing.T) {
 func TestWhatKeepsAConnectionAliveDoesNotWait(t *testing.T) {
 	r := newRoom(t, 1, false)
 	to := addrOf(r.students[0])
-	media := rtp(1, 600)
+	media := packet(1, 600)
 	if _, err := r.conn.WriteToAddrPort(media, to); err != nil {
 		t.Fatal(err)
 	}
@@ -241,10 +241,10 @@ func TestWhatKeepsAConnectionAliveDoesNotWait(t *testing.T) {
 func TestGatheredMediaLeavesByItself(t *testing.T) {
 	r := newRoom(t, 1, false)
 	for i := range 3 {
-		if _, err := r.conn.WriteToAddrPort(rtp(i, 500), addrOf(r.students[0])); err != nil {
+		if _, err := r.conn.WriteToAddrPort(packet(i, 500), addrOf(r.students[0])); err != nil {
 			t.Fatal(err)
 		}
-		if got := r.read(0, 1)[0]; !bytes.Equal(got, rtp(i, 500)) {
+		if got := r.read(0, 1)[0]; !bytes.Equal(got, packet(i, 500)) {
 			t.Errorf("packet %d is not what was written", i)
 		}
 	}
@@ -254,7 +254,7 @@ func TestGatheredMediaLeavesWithTheNextFlush(t *testing.T) {
 	r := newRoom(t, 20, false)
 	for s, student := range r.students {
 		for i := range 4 {
-			if _, err := r.conn.WriteToAddrPort(rtp(10*s+i, 500), addrOf(student)); err != nil {
+			if _, err := r.conn.WriteToAddrPort(packet(10*s+i, 500), addrOf(student)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -262,7 +262,7 @@ func TestGatheredMediaLeavesWithTheNextFlush(t *testing.T) {
 	r.fan.Take().Done()
 	for s := range r.students {
 		for i, got := range r.read(s, 4) {
-			if !bytes.Equal(got, rtp(10*s+i, 500)) {
+			if !bytes.Equal(got, packet(10*s+i, 500)) {
 				t.Errorf("student %d: packet %d is not theirs", s, i)
 			}
 		}
@@ -277,7 +277,7 @@ func TestAClosedSocketIsCounted(t *testing.T) {
 	_ = r.conn.Close()
 	b := r.fan.Take()
 	q := b.queue(r.paths[0])
-	q.add(r.paths[0], copy(q.room(), rtp(1, 100)))
+	q.add(r.paths[0], copy(q.room(), packet(1, 100)))
 	b.Done()
 	if n := r.counter("packets_dropped_total/failed"); n != 1 {
 		t.Errorf("%d packets are counted as failed", n)
@@ -292,12 +292,17 @@ func TestPathsAreFoundByTheLocalAddress(t *testing.T) {
 	defer six.Close()
 	one, two := listen(t), listen(t)
 	far4, far6 := netip.MustParseAddrPort("192.0.2.1:9"), netip.MustParseAddrPort("[2001:db8::1]:9")
-	public4 := netip.MustParseAddrPort("198.51.100.7:1")
+	public := netip.MustParseAddr("198.51.100.7")
+	public4 := netip.AddrPortFrom(public, addrOf(one).Port())
 	pair, err := New(Config{}, one, six)
 	if err != nil {
 		t.Fatal(err)
 	}
 	three, err := New(Config{}, one, two, six)
+	if err != nil {
+		t.Fatal(err)
+	}
+	twins, err := New(Config{}, one, one)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -308,8 +313,9 @@ func TestPathsAreFoundByTheLocalAddress(t *testing.T) {
 	}{
 		"the bound address":               {three, addrOf(two), far4, 1},
 		"a public one, one such socket":   {pair, public4, far4, 0},
-		"a public one, one IPv6 socket":   {three, public4, far6, 2},
-		"a public one, two such sockets":  {three, public4, far4, -1},
+		"a public one, one IPv6 socket":   {three, netip.AddrPortFrom(public, addrOf(six).Port()), far6, 2},
+		"a public one, two such sockets":  {twins, netip.AddrPortFrom(public, addrOf(one).Port()), far4, -1},
+		"another port":                    {pair, netip.AddrPortFrom(public, 1), far4, -1},
 		"an address of a link":            {pair, addrOf(one), netip.MustParseAddrPort("[fe80::1%lo]:9"), -1},
 		"an address that is none":         {pair, addrOf(one), netip.AddrPort{}, -1},
 		"a bound address without a match": {three, netip.AddrPort{}, far4, -1},
@@ -327,7 +333,7 @@ func TestABatchIsUsedAgain(t *testing.T) {
 		b := r.fan.Take()
 		q := b.queue(r.paths[0])
 		for i := range 12 {
-			q.add(r.paths[0], copy(q.room(), rtp(i, 1000)))
+			q.add(r.paths[0], copy(q.room(), packet(i, 1000)))
 		}
 		b.Done()
 	}

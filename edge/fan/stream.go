@@ -1,0 +1,88 @@
+package fan
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/pion/rtp"
+	"github.com/pion/srtp/v3"
+)
+
+// ErrTooLarge means that a packet does not fit.
+var ErrTooLarge = errors.New("the packet is too large")
+
+const (
+	headerSize = 12
+	stampSize  = 16 // an extension of 8 bytes in the one-byte form: 4 + 1 + 8, padded (RFC 8285, section 4.2)
+	tagSize    = 16 // the largest of all profiles
+)
+
+// Header is the RTP header of a packet.
+type Header struct {
+	SSRC, Timestamp uint32
+	Sequence        uint16
+	Type            uint8
+	Marker          bool
+	// StampID is the id of the extension that carries Stamp, 1 to 14; 0 sends none.
+	StampID uint8
+	Stamp   uint64
+	// Padding is how many bytes follow the payload, so that packets have one size (RFC 3550, section 5.1).
+	Padding uint8
+}
+
+// Stream seals the packets of one track for one student, and their repair. It is for one goroutine at a time.
+//
+// No SSRC and sequence number may be sent with two contents. The sequence numbers of an SSRC go upwards; one may be late by
+// less than 2^15.
+type Stream struct {
+	context *srtp.Context
+	scratch rtp.Header
+}
+
+// Send seals a packet and puts it in a batch, which must belong to the fan that made the path.
+func (s *Stream) Send(b *Batch, p *Path, h *Header, payload []byte) error {
+	if headerSize+stampSize+len(payload)+int(h.Padding)+tagSize > MaxPacket {
+		return fmt.Errorf("send %d bytes: %w", len(payload), ErrTooLarge)
+	}
+	q := b.queue(p)
+	room := q.room()
+	n := h.write(room)
+	n += copy(room[n:], payload)
+	if h.Padding > 0 {
+		end := n + int(h.Padding)
+		clear(room[n:end])
+		room[end-1] = h.Padding
+		n = end
+	}
+	sealed, err := s.context.EncryptRTP(room[:0], room[:n], &s.scratch)
+	if err != nil {
+		return fmt.Errorf("seal a packet: %w", err)
+	}
+	q.add(p, len(sealed))
+	return nil
+}
+
+// write writes the header and returns its size.
+func (h *Header) write(b []byte) int {
+	b[0], b[1] = 2<<6, h.Type&0x7f
+	if h.Padding > 0 {
+		b[0] |= 1 << 5
+	}
+	if h.Marker {
+		b[1] |= 1 << 7
+	}
+	binary.BigEndian.PutUint16(b[2:], h.Sequence)
+	binary.BigEndian.PutUint32(b[4:], h.Timestamp)
+	binary.BigEndian.PutUint32(b[8:], h.SSRC)
+	if h.StampID == 0 {
+		return headerSize
+	}
+	b[0] |= 1 << 4
+	binary.BigEndian.PutUint16(b[12:], 0xbede) // one-byte extensions
+	binary.BigEndian.PutUint16(b[14:], (stampSize-4)/4)
+	b[16] = h.StampID<<4 | 7 // the length minus one
+	binary.BigEndian.PutUint64(b[17:], h.Stamp)
+	b[25], b[26], b[27] = 0, 0, 0
+	return headerSize + stampSize
+}
