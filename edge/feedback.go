@@ -103,7 +103,7 @@ func (l *leg) resendOneLocked(p *pump, out *fan.Batch, sequence uint16, scratch 
 	l.counts.resent++
 	repair := l.out.repairType(s.Type)
 	if repair == 0 {
-		_ = l.write(out, &s, scratch) // asked for again if it does not arrive
+		_ = l.write(out, &s, scratch, l.stamps(scratch), 0) // asked for again if it does not arrive
 		return
 	}
 	// RFC 4588, section 4: the original sequence number, then the original payload.

@@ -31,6 +31,7 @@ const (
 	replayPause = 2_000_000 // between two replays that a subscriber asks for
 	wakePause   = 20_000    // between two pleas of a subscriber that wake the pump
 	pleaPause   = 3_000_000 // between two keyframes that the publisher makes for one subscriber that has some
+	stampTime   = 1_000_000 // between two stamps of frames that follow one clock: receivers reckon those in between
 	settleTime  = 500_000   // after a replay, while what the subscriber says is about the time before it
 	giveUp      = 3_000_000 // how long a subscriber sees nothing because the layer meant for it does not come
 )
@@ -71,6 +72,7 @@ type leg struct {
 	sent           forward.Sent
 	way            way
 	repairSequence uint16
+	stampedAt      int64  // when a stamp was last sent, 0 for never in this run
 	repair         []byte // a repair packet's payload
 	reportAt       int64
 	counts         counts
@@ -200,7 +202,7 @@ func (l *leg) live(p *pump, it *item, now int64) {
 		l.run(p, &it.Packet, &it.vp8, it.Timestamp, now)
 		return
 	}
-	l.send(p, &it.Packet, &it.vp8, now)
+	l.send(p, &it.Packet, &it.vp8, it.fill, now)
 }
 
 // gap looks at what is missing before a packet: so much that numbers are best begun again with it, or so much that the
@@ -231,9 +233,9 @@ func (l *leg) run(p *pump, pkt *media.Packet, d *forward.VP8, head uint32, now i
 	}
 	l.selector.Begin(pkt)
 	l.rewriter.Begin(pkt, d, head, l.rate, now)
-	l.runAt = now
+	l.runAt, l.stampedAt = now, 0
 	if l.kind == media.Audio {
-		l.send(p, pkt, d, now)
+		l.send(p, pkt, d, 0, now)
 		return
 	}
 	l.pulling, l.next, l.trainAt = true, pkt.Number, 0
@@ -302,7 +304,7 @@ func (l *leg) pull(p *pump, now int64) {
 		if !l.rewriter.Due(&p.scratch, now) {
 			return
 		}
-		l.send(p, &p.scratch, &d, now)
+		l.send(p, &p.scratch, &d, 0, now)
 		l.trainAt = now
 		sent++
 	}
@@ -343,8 +345,8 @@ func (l *leg) miss(p *pump, now int64) {
 	}
 }
 
-// send gives a packet its place and writes it, unless it was written before.
-func (l *leg) send(p *pump, pkt *media.Packet, d *forward.VP8, now int64) {
+// send gives a packet its place and writes it with some padding, unless it was written before.
+func (l *leg) send(p *pump, pkt *media.Packet, d *forward.VP8, fill uint8, now int64) {
 	if !l.rewriter.Rewrite(pkt, d, now, &l.sent) {
 		p.tally.late++
 		return
@@ -354,7 +356,16 @@ func (l *leg) send(p *pump, pkt *media.Packet, d *forward.VP8, now int64) {
 		return
 	}
 	d.Patch(pkt.Payload, l.sent.IDs)
-	if !l.write(p.out, &l.sent, pkt) {
+	stamped := l.stamps(pkt)
+	switch {
+	case l.codec.repair == 0:
+		fill = 0
+	case stamped && !l.pulling && l.stampedAt != 0 && now-l.stampedAt < stampTime:
+		stamped = false // a train of equal packets has no room for it
+	case stamped:
+		l.stampedAt = now
+	}
+	if !l.write(p.out, &l.sent, pkt, stamped, fill) {
 		p.tally.failed++
 		return
 	}
@@ -367,13 +378,19 @@ func (l *leg) send(p *pump, pkt *media.Packet, d *forward.VP8, now int64) {
 	p.tally.bytes += len(pkt.Payload)
 }
 
-// write sends a packet. The same packet makes the same bytes again: with the keys of SRTP two versions of one packet
-// would betray the authentication key (RFC 7714, section 8).
-func (l *leg) write(out *fan.Batch, s *forward.Sent, pkt *media.Packet) bool {
+// stamps reports whether a packet can tell when it was captured: each of sound, and the first of a frame.
+func (l *leg) stamps(pkt *media.Packet) bool {
+	return l.kind == media.Audio || pkt.Flags.Has(media.First)
+}
+
+// write sends a packet. To a subscriber without repair packets it must make the same bytes again when it is asked for, all
+// stamps and no padding: with the keys of SRTP two versions of one packet would betray the authentication key (RFC 7714,
+// section 8).
+func (l *leg) write(out *fan.Batch, s *forward.Sent, pkt *media.Packet, stamped bool, fill uint8) bool {
 	h := fan.Header{
-		SSRC: l.out.ssrc, Timestamp: s.Timestamp, Sequence: s.Sequence(), Type: s.Type, Marker: l.marker(pkt),
+		SSRC: l.out.ssrc, Timestamp: s.Timestamp, Sequence: s.Sequence(), Type: s.Type, Marker: l.marker(pkt), Padding: fill,
 	}
-	if l.kind == media.Audio || pkt.Flags.Has(media.First) {
+	if stamped {
 		h.StampID, h.Stamp = l.out.stamp, media.NTPFromMicros(pkt.Captured)
 	}
 	return l.way.send(out, &h, pkt.Payload) == nil
