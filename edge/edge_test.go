@@ -297,9 +297,10 @@ func TestSubscriberRestartsICE(t *testing.T) {
 	s.answer(answer)
 	before := len(s.video())
 	until(t, "media after the restart", func() bool {
-		return s.pc.ICEConnectionState() == webrtc.ICEConnectionStateConnected && len(s.video()) > before+90
+		return s.pc.ICEConnectionState() == webrtc.ICEConnectionStateConnected && len(s.video()) > before+150
 	})
-	checkFlow(t, s.whole(0))
+	got := s.whole(0)
+	checkFlow(t, got[len(got)-90:]) // what was on the way to the old address may be lost
 }
 
 func TestRoomIsClosed(t *testing.T) {

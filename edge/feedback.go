@@ -109,9 +109,9 @@ func (l *leg) resendOneLocked(p *pump, out *fan.Batch, sequence uint16, scratch 
 	// RFC 4588, section 4: the original sequence number, then the original payload.
 	l.repair = binary.BigEndian.AppendUint16(l.repair[:0], sequence)
 	l.repair = append(l.repair, scratch.Payload...)
-	l.repairSequence++
+	l.repairIndex++
 	h := fan.Header{
-		SSRC: l.out.repair, Timestamp: s.Timestamp, Sequence: l.repairSequence, Type: repair, Marker: l.marker(scratch),
+		SSRC: l.out.repair, Timestamp: s.Timestamp, Index: l.repairIndex, Type: repair, Marker: l.marker(scratch),
 	}
 	_ = l.way.send(out, &h, l.repair) // asked for again too
 }

@@ -61,7 +61,7 @@ func (s *Subscriber) follow() {
 			// Without a path nothing may be sent: the address may be somebody else's by now (RFC 7675, section 5.1).
 			for _, l := range s.legs {
 				l.setOpen(now, s.edge.now())
-				s.room.pump(l.kind).poke()
+				s.shard.pump(l.kind).poke()
 			}
 			if now {
 				connected = true
@@ -119,12 +119,9 @@ func (s *Subscriber) find() (*fan.Path, bool) {
 
 // seal gives each leg what seals its packets, if the keys are known here.
 func (s *Subscriber) seal() bool {
-	streams := make([]*fan.Stream, len(s.legs))
-	for i := range streams {
-		var err error
-		if streams[i], err = s.keys.Stream(); err != nil {
-			return false
-		}
+	streams, err := s.keys.Streams(len(s.legs))
+	if err != nil {
+		return false
 	}
 	for i, l := range s.legs {
 		l.setStream(streams[i])

@@ -69,14 +69,14 @@ type leg struct {
 	trainAt int64
 	runAt   int64 // when the present run began
 
-	sent           forward.Sent
-	way            way
-	repairSequence uint16
-	stampedAt      int64  // when a stamp was last sent, 0 for never in this run
-	repair         []byte // a repair packet's payload
-	reportAt       int64
-	counts         counts
-	heard          heard
+	sent        forward.Sent
+	way         way
+	repairIndex uint64 // of the last repair packet
+	stampedAt   int64  // when a stamp was last sent, 0 for never in this run
+	repair      []byte // a repair packet's payload
+	reportAt    int64
+	counts      counts
+	heard       heard
 }
 
 func newLeg(kind media.Kind, out *binding, writeRTCP func([]rtcp.Packet) error, began int64) *leg {
@@ -87,7 +87,7 @@ func newLeg(kind media.Kind, out *binding, writeRTCP func([]rtcp.Packet) error, 
 	l := &leg{
 		kind: kind, out: out, writeRTCP: writeRTCP, began: began, selector: forward.NewSelector(kind),
 		rewriter: forward.NewRewriter(uint16(rand.Uint32()), rand.Uint32()), history: forward.NewHistory(size),
-		repairSequence: uint16(rand.Uint32() & 0x7fff), way: newWay(out),
+		repairIndex: uint64(rand.Uint32() & 0x7fff), way: newWay(out),
 	}
 	return l
 }
@@ -388,7 +388,7 @@ func (l *leg) stamps(pkt *media.Packet) bool {
 // section 8).
 func (l *leg) write(out *fan.Batch, s *forward.Sent, pkt *media.Packet, stamped bool, fill uint8) bool {
 	h := fan.Header{
-		SSRC: l.out.ssrc, Timestamp: s.Timestamp, Sequence: s.Sequence(), Type: s.Type, Marker: l.marker(pkt), Padding: fill,
+		SSRC: l.out.ssrc, Timestamp: s.Timestamp, Index: s.Index, Type: s.Type, Marker: l.marker(pkt), Padding: fill,
 	}
 	if stamped {
 		h.StampID, h.Stamp = l.out.stamp, media.NTPFromMicros(pkt.Captured)

@@ -27,7 +27,8 @@ type Subscriber struct {
 	done    chan struct{}
 
 	// Set by Edge.enter before run, never changed.
-	room *room
+	room  *room
+	shard *shard
 
 	once   sync.Once
 	reason error // set before closing is closed
@@ -120,7 +121,7 @@ func (s *Subscriber) answer(ctx context.Context) (string, error) {
 // Hops is how many links are between this node and the home of the room. It is not known while nobody publishes, nor before
 // the room's first news has come to this node.
 func (s *Subscriber) Hops() (hops int, known bool) {
-	for _, p := range s.room.pumps {
+	for _, p := range s.shard.pumps {
 		if st := p.track.State(); st.Live {
 			return st.Hops, true
 		}
@@ -174,14 +175,14 @@ func (s *Subscriber) run() {
 	defer s.edge.leave(s)
 	var listeners sync.WaitGroup
 	for i, l := range s.legs {
-		p := s.room.pump(l.kind)
+		p := s.shard.pump(l.kind)
 		p.add(l)
 		listeners.Go(func() { s.listen(l, p, s.senders[i]) })
 	}
 	s.follow()
 	for _, l := range s.legs {
 		l.setOpen(false, s.edge.now())
-		s.room.pump(l.kind).remove(l)
+		s.shard.pump(l.kind).remove(l)
 	}
 	if err := s.pc.Close(); err != nil {
 		s.edge.cfg.Logger.Debug("subscriber did not close well", "room", s.rq.Room, "subject", s.rq.Subject, "err", err)

@@ -40,7 +40,7 @@ func (w *way) send(out *fan.Batch, h *fan.Header, payload []byte) error {
 		r = &w.stamped
 		binary.BigEndian.PutUint64(w.stamp, h.Stamp)
 	}
-	r.SSRC, r.Timestamp, r.SequenceNumber, r.PayloadType, r.Marker = h.SSRC, h.Timestamp, h.Sequence, h.Type, h.Marker
+	r.SSRC, r.Timestamp, r.SequenceNumber, r.PayloadType, r.Marker = h.SSRC, h.Timestamp, uint16(h.Index), h.Type, h.Marker
 	_, err := w.conn.WriteRTP(r, payload)
 	return err
 }

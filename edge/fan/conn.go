@@ -28,6 +28,7 @@ type Conn struct {
 	metrics *metrics
 	log     *slog.Logger
 
+	out     egress
 	trains  atomic.Bool // the kernel cuts trains
 	waiting atomic.Bool // something is gathered
 
@@ -107,5 +108,6 @@ func (c *Conn) flush() {
 // Close closes the socket. What is still gathered is sent before.
 func (c *Conn) Close() error {
 	c.flush()
+	c.out.close()
 	return c.UDPConn.Close()
 }

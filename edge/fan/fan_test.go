@@ -342,3 +342,30 @@ func TestABatchIsUsedAgain(t *testing.T) {
 		t.Errorf("%v allocations for a batch", n)
 	}
 }
+
+// The second socket shares the address: nothing that students send may come to it.
+func TestWhatStudentsSendIsReceived(t *testing.T) {
+	r := newRoom(t, 30, false)
+	for i, s := range r.students {
+		if _, err := s.WriteToUDPAddrPort(packet(i, 100), r.conn.local); err != nil {
+			t.Fatal(err)
+		}
+	}
+	buf := make([]byte, 2000)
+	for i := range r.students {
+		_ = r.conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+		if _, _, err := r.conn.ReadFromAddrPort(buf); err != nil {
+			t.Fatalf("after %d packets: %v", i, err)
+		}
+	}
+	if other, err := net.ListenUDP("udp4", r.conn.LocalAddr().(*net.UDPAddr)); err == nil {
+		_ = other.Close()
+		t.Error("another socket can take the address")
+	}
+	_ = r.conn.Close()
+	other, err := net.ListenUDP("udp4", r.conn.LocalAddr().(*net.UDPAddr))
+	if err != nil {
+		t.Fatalf("the address is not free after Close: %v", err)
+	}
+	_ = other.Close()
+}

@@ -95,8 +95,8 @@ func (k *Keys) ExportKeyingMaterial(label string, _ []byte, length int) ([]byte,
 	return prf.PHash(k.master, seed, length, h)
 }
 
-// Stream makes what seals the packets of one track. It is called once the connection is up.
-func (k *Keys) Stream() (*Stream, error) {
+// Streams makes what seals the packets of n tracks. It is called once the connection is up.
+func (k *Keys) Streams(n int) ([]*Stream, error) {
 	k.mu.Lock()
 	c := srtp.Config{Profile: k.profile}
 	k.mu.Unlock()
@@ -106,11 +106,25 @@ func (k *Keys) Stream() (*Stream, error) {
 	if err := c.ExtractSessionKeysFromDTLS(k, false); err != nil {
 		return nil, fmt.Errorf("seal media: %w", err)
 	}
-	context, err := srtp.CreateContext(c.Keys.LocalMasterKey, c.Keys.LocalMasterSalt, c.Profile)
-	if err != nil {
-		return nil, fmt.Errorf("seal media: %w", err)
+	streams := make([]*Stream, n)
+	if c.Profile == srtp.ProtectionProfileAeadAes128Gcm || c.Profile == srtp.ProtectionProfileAeadAes256Gcm {
+		aead, salt, err := newGCM(c.Keys.LocalMasterKey, c.Keys.LocalMasterSalt)
+		if err != nil {
+			return nil, fmt.Errorf("seal media: %w", err)
+		}
+		for i := range streams {
+			streams[i] = &Stream{aead: aead, salt: salt}
+		}
+		return streams, nil
 	}
-	return &Stream{context: context}, nil
+	for i := range streams {
+		context, err := srtp.CreateContext(c.Keys.LocalMasterKey, c.Keys.LocalMasterSalt, c.Profile)
+		if err != nil {
+			return nil, fmt.Errorf("seal media: %w", err)
+		}
+		streams[i] = &Stream{context: context}
+	}
+	return streams, nil
 }
 
 // Forget wipes the secrets.

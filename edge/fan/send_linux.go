@@ -3,6 +3,7 @@ package fan
 import (
 	"encoding/binary"
 	"fmt"
+	"net"
 	"net/netip"
 	"time"
 	"unsafe"
@@ -42,20 +43,27 @@ func (o *outgoing) init(q *queue) { o.submit = q.submit }
 
 // learn asks the kernel what kind of socket it is and whether it cuts trains.
 func (c *Conn) learn() error {
+	c.out.fd = -1
 	var domain int
-	var err error
+	var err, out error
 	control := c.raw.Control(func(fd uintptr) {
 		if domain, err = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_DOMAIN); err != nil {
 			return
 		}
 		_, refused := unix.GetsockoptInt(int(fd), unix.SOL_UDP, unix.UDP_SEGMENT)
 		c.trains.Store(refused == nil)
+		if at, ok := c.LocalAddr().(*net.UDPAddr); ok {
+			out = c.out.open(int(fd), at, domain)
+		}
 	})
 	if control != nil {
 		return fmt.Errorf("reach the socket: %w", control)
 	}
 	if err != nil {
 		return fmt.Errorf("ask for the socket's family: %w", err)
+	}
+	if out != nil {
+		c.log.Warn("media is sent by the socket that it is received by, which costs more", "socket", c.local, "err", out)
 	}
 	c.wide = domain == unix.AF_INET6
 	return nil
@@ -78,11 +86,14 @@ func (c *Conn) sockaddr(a netip.AddrPort) (s sockaddr) {
 	return s
 }
 
-// send hands all messages to the kernel. The descriptor is used beside Go's own poller, without its write lock: several
-// workers and all WebRTC connections send by one socket.
+// send hands all messages to the kernel, beside Go's own poller and without its write lock: several workers and all WebRTC
+// connections send at once.
 func (q *queue) send() {
 	for i := range q.messages {
 		q.fill(i, &q.messages[i])
+	}
+	if q.conn.out.use(q.out.submit) {
+		return
 	}
 	if err := q.conn.raw.Control(q.out.submit); err != nil {
 		q.count.failed += q.left(0) // the socket is closed

@@ -72,7 +72,7 @@ func BenchmarkFrame(b *testing.B) {
 				streams[i] = newStream(b)
 			}
 			payload := make([]byte, size+1)
-			sequence := uint16(0)
+			sequence := uint64(0)
 			b.ReportAllocs()
 			for b.Loop() {
 				batch := f.Take()
@@ -83,7 +83,7 @@ func BenchmarkFrame(b *testing.B) {
 							q.add(p, copy(q.room(), payload[:c.frame(part)]))
 							continue
 						}
-						h := Header{SSRC: 7, Sequence: sequence + uint16(part), Type: 96}
+						h := Header{SSRC: 7, Index: sequence + uint64(part), Type: 96}
 						if err := streams[i].Send(batch, p, &h, payload[:c.frame(part)]); err != nil {
 							b.Fatal(err)
 						}

@@ -1,6 +1,7 @@
 package fan
 
 import (
+	"crypto/cipher"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -21,9 +22,11 @@ const (
 // Header is the RTP header of a packet.
 type Header struct {
 	SSRC, Timestamp uint32
-	Sequence        uint16
-	Type            uint8
-	Marker          bool
+	// Index is the sequence number with its roll-overs in front (RFC 3711, section 3.3.1). What came before the first packet
+	// is not known to a receiver, so that the first one is below 2^16.
+	Index  uint64
+	Type   uint8
+	Marker bool
 	// StampID is the id of the extension that carries Stamp, 1 to 14; 0 sends none.
 	StampID uint8
 	Stamp   uint64
@@ -33,10 +36,14 @@ type Header struct {
 
 // Stream seals the packets of one track for one student, and their repair. It is for one goroutine at a time.
 //
-// No SSRC and sequence number may be sent with two contents. The sequence numbers of an SSRC go upwards; one may be late by
-// less than 2^15.
+// No SSRC and index may be sent with two contents. The indices of an SSRC go upwards; one may be late by less than 2^15.
 type Stream struct {
-	context *srtp.Context
+	// Set by Keys.Streams, never changed.
+	aead    cipher.AEAD // of GCM; it has no state and is shared by the streams of one student
+	salt    [saltSize]byte
+	context *srtp.Context // of other profiles
+
+	iv      [saltSize]byte // of the present packet
 	scratch rtp.Header
 }
 
@@ -47,13 +54,18 @@ func (s *Stream) Send(b *Batch, p *Path, h *Header, payload []byte) error {
 	}
 	q := b.queue(p)
 	room := q.room()
-	n := h.write(room)
-	n += copy(room[n:], payload)
+	head := h.write(room)
+	n := head + copy(room[head:], payload)
 	if h.Padding > 0 {
 		end := n + int(h.Padding)
 		clear(room[n:end])
 		room[end-1] = h.Padding
 		n = end
+	}
+	if s.aead != nil {
+		nonce(&s.iv, &s.salt, h.SSRC, h.Index)
+		q.add(p, head+len(s.aead.Seal(room[head:head], s.iv[:], room[head:n], room[:head])))
+		return nil
 	}
 	sealed, err := s.context.EncryptRTP(room[:0], room[:n], &s.scratch)
 	if err != nil {
@@ -72,7 +84,7 @@ func (h *Header) write(b []byte) int {
 	if h.Marker {
 		b[1] |= 1 << 7
 	}
-	binary.BigEndian.PutUint16(b[2:], h.Sequence)
+	binary.BigEndian.PutUint16(b[2:], uint16(h.Index))
 	binary.BigEndian.PutUint32(b[4:], h.Timestamp)
 	binary.BigEndian.PutUint32(b[8:], h.SSRC)
 	if h.StampID == 0 {

@@ -28,11 +28,11 @@ func newStream(t testing.TB) *Stream {
 	t.Helper()
 	var k Keys
 	handshakeOf(&k, extension.SRTP_AEAD_AES_128_GCM, dtls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256)
-	s, err := k.Stream()
+	s, err := k.Streams(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s
+	return s[0]
 }
 
 // receiver opens what the stream of the same handshake seals.
@@ -58,10 +58,11 @@ func TestSealedPacketsAreOpenedByTheOtherSide(t *testing.T) {
 			r := newRoom(t, 1, false)
 			var k Keys
 			handshakeOf(&k, profile, dtls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256)
-			s, err := k.Stream()
+			streams, err := k.Streams(2)
 			if err != nil {
 				t.Fatal(err)
 			}
+			s := streams[1]
 			open := receiver(t, &k)
 			// Around two roll-overs, with packets that are late and a repair now and then.
 			const n = 150_000
@@ -75,7 +76,7 @@ func TestSealedPacketsAreOpenedByTheOtherSide(t *testing.T) {
 				if i%2000 == 1000 {
 					at = i - 700
 				}
-				h := Header{SSRC: 9, Sequence: uint16(at), Timestamp: uint32(at), Type: 96, Marker: i%1000 == 0}
+				h := Header{SSRC: 9, Index: uint64(at), Timestamp: uint32(at), Type: 96, Marker: i%1000 == 0}
 				if i%1500 == 0 {
 					h.StampID, h.Stamp = 3, 0x1122334455667788
 				}
@@ -113,7 +114,7 @@ func TestSealedPacketsAreOpenedByTheOtherSide(t *testing.T) {
 
 func TestKeysThatAreNotKnownSealNothing(t *testing.T) {
 	var k Keys
-	if _, err := k.Stream(); !errors.Is(err, ErrNoKeys) {
+	if _, err := k.Streams(1); !errors.Is(err, ErrNoKeys) {
 		t.Errorf("before the handshake: %v", err)
 	}
 	for _, line := range []string{"", "CLIENT_RANDOM 00 11", "CLIENT_RANDOM zz zz\n", "SERVER 00 00\n"} {
@@ -123,15 +124,15 @@ func TestKeysThatAreNotKnownSealNothing(t *testing.T) {
 	}
 	id := uint16(dtls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256)
 	k.hello(handshake.MessageServerHello{CipherSuiteID: &id})
-	if _, err := k.Stream(); !errors.Is(err, ErrNoKeys) {
+	if _, err := k.Streams(1); !errors.Is(err, ErrNoKeys) {
 		t.Errorf("without a profile: %v", err)
 	}
 	handshakeOf(&k, extension.SRTP_AEAD_AES_128_GCM, dtls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256)
-	if _, err := k.Stream(); err != nil {
+	if _, err := k.Streams(1); err != nil {
 		t.Error(err)
 	}
 	k.Forget()
-	if _, err := k.Stream(); !errors.Is(err, ErrNoKeys) {
+	if _, err := k.Streams(1); !errors.Is(err, ErrNoKeys) {
 		t.Errorf("after they were forgotten: %v", err)
 	}
 }
@@ -153,12 +154,12 @@ func TestSealingAllocatesNothing(t *testing.T) {
 	r := newRoom(t, 1, false)
 	s := newStream(t)
 	payload := make([]byte, 1100)
-	sequence := uint16(0)
+	sequence := uint64(0)
 	frame := func() {
 		b := r.fan.Take()
 		for range 9 {
 			sequence++
-			h := Header{SSRC: 7, Sequence: sequence, Type: 96, StampID: 3, Padding: 2}
+			h := Header{SSRC: 7, Index: sequence, Type: 96, StampID: 3, Padding: 2}
 			if err := s.Send(b, r.paths[0], &h, payload); err != nil {
 				t.Fatal(err)
 			}
