@@ -2,6 +2,7 @@ package edge
 
 import (
 	"errors"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -16,6 +17,7 @@ type metrics struct {
 	packets   map[media.Kind]prometheus.Counter
 	bytes     map[media.Kind]prometheus.Counter
 	firsts    map[media.Kind]prometheus.Observer
+	delays    map[media.Kind]prometheus.Observer
 	late      prometheus.Counter
 	failed    prometheus.Counter
 	switches  prometheus.Counter
@@ -51,6 +53,12 @@ func newMetrics(reg prometheus.Registerer, e *Edge) *metrics {
 		Buckets: []float64{0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1, 1.5, 2.5, 5, 10},
 	}, []string{"kind"})
 	reg.MustRegister(first)
+	delays := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "lyceum_edge_delay_seconds", Help: "Age of each frame when its last packet left for the subscribers, from its arrival at the node where " +
+			"the track was born, without NTP. Replays are left out.",
+		Buckets: []float64{0.002, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.15, 0.2, 0.3, 0.5, 0.8, 1.2, 2, 4},
+	}, []string{"kind"})
+	reg.MustRegister(delays)
 	packets := vec("packets_total", "Packets sent to subscribers, repair not counted.", "kind")
 	bytes := vec("bytes_total", "Payload bytes sent to subscribers, repair not counted.", "kind")
 	dropped := vec("packets_dropped_total", "Packets not sent to a subscriber: too late for it, or its connection failed.", "reason")
@@ -63,7 +71,8 @@ func newMetrics(reg prometheus.Registerer, e *Edge) *metrics {
 		joins:   vec("joins_total", "Subscriptions that were asked for, by what became of them.", "result"),
 		ends:    vec("ends_total", "Subscribers that ended, by the reason.", "reason"),
 		packets: map[media.Kind]prometheus.Counter{}, bytes: map[media.Kind]prometheus.Counter{}, firsts: map[media.Kind]prometheus.Observer{},
-		late: dropped.WithLabelValues("late"), failed: dropped.WithLabelValues("write"),
+		delays: map[media.Kind]prometheus.Observer{},
+		late:   dropped.WithLabelValues("late"), failed: dropped.WithLabelValues("write"),
 		switches: one("layer_switches_total", "Changes of the layer that a subscriber gets."),
 		replayed: keys.WithLabelValues("ring"), asked: keys.WithLabelValues("publisher"),
 		unserved:  one("unserved_total", "Times that a subscriber had no codec for what is published."),
@@ -78,6 +87,7 @@ func newMetrics(reg prometheus.Registerer, e *Edge) *metrics {
 		m.packets[kind] = packets.WithLabelValues(kind.String())
 		m.bytes[kind] = bytes.WithLabelValues(kind.String())
 		m.firsts[kind] = first.WithLabelValues(kind.String())
+		m.delays[kind] = delays.WithLabelValues(kind.String())
 	}
 	return m
 }
@@ -103,6 +113,9 @@ func (m *metrics) routed(here bool) {
 
 // first takes the time to a subscriber's first packet, in microseconds.
 func (m *metrics) first(kind media.Kind, micros int64) { m.firsts[kind].Observe(float64(micros) / 1e6) }
+
+// delay takes the age of a frame that left.
+func (m *metrics) delay(kind media.Kind, age time.Duration) { m.delays[kind].Observe(age.Seconds()) }
 
 // joined counts a subscription that was asked for.
 func (m *metrics) joined(err error) {

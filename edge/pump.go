@@ -80,6 +80,7 @@ type pump struct {
 	tops    [media.MaxLayers]top   // the newest packets
 	seen    [media.MaxLayers]int64 // when a packet of the layer last came
 	asked   [media.MaxLayers]int64 // when its keyframe was last asked for
+	delays  delays                 // of the frames that left
 
 	// Owned by run, made anew by each pass.
 	wants   media.LayerSet // what the legs need
@@ -232,8 +233,10 @@ func (p *pump) serve(now int64) {
 		l.serve(p, now)
 	}
 	p.out.Done()
+	p.age(now)
 	if p.wants != p.want {
 		p.want = p.wants
+		p.delays.forget(p.want)
 		p.reader.Want(p.want)
 	}
 	for l := range p.missing.All() {

@@ -18,6 +18,9 @@ type RoomStatus struct {
 	Students int    `json:"students"`
 	// Layers is how many students get each layer of the camera.
 	Layers []int `json:"layers"`
+	// Delays are how old the frames are when they leave, by track, in milliseconds from their arrival at the node where the
+	// track was born. Without an entry it is not known.
+	Delays map[string]float64 `json:"delay_ms,omitempty"`
 	// Packets and Bytes went to the students who are here now.
 	Packets     uint64  `json:"packets"`
 	Bytes       uint64  `json:"bytes"`
@@ -83,13 +86,15 @@ func (s *Subscriber) Stats() Stats {
 func (e *Edge) Status() []RoomStatus {
 	e.mu.Lock()
 	rooms := make(map[string][]*Subscriber, len(e.rooms))
+	delays := make(map[string]map[string]float64, len(e.rooms))
 	for s := range e.subscribers {
 		rooms[s.rq.Room] = append(rooms[s.rq.Room], s)
+		delays[s.rq.Room] = s.room.delaysLocked()
 	}
 	e.mu.Unlock()
 	list := make([]RoomStatus, 0, len(rooms))
 	for name, subscribers := range rooms {
-		r := RoomStatus{Room: name, Students: len(subscribers), Layers: make([]int, media.MaxLayers)}
+		r := RoomStatus{Room: name, Students: len(subscribers), Layers: make([]int, media.MaxLayers), Delays: delays[name]}
 		for _, s := range subscribers {
 			r.add(s.Stats())
 		}

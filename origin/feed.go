@@ -82,6 +82,9 @@ func (f *feed) measure(now time.Time) {
 	infos := make([]media.LayerInfo, len(layers))
 	for i, l := range layers {
 		infos[i] = l.measure(now)
+		if c := l.birth(); c.Known() {
+			f.track.Born(l.index, c)
+		}
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -30,6 +30,7 @@ type layer struct {
 	repair        repair
 	captured      media.Clock // from abs-capture-time
 	report        media.Clock // from sender reports
+	born          media.Clock // when timestamps come here, by the packet that came soonest since it was last told
 	packet        media.Packet
 	width, height uint16
 	packets       uint64
@@ -70,6 +71,9 @@ func (l *layer) receive(p *rtp.Packet, now time.Time) outcome {
 		l.repair.came(at.ext)
 	}
 	l.learnCapture(p)
+	if us := now.UnixMicro(); l.rate != 0 && (!l.born.Known() || us < l.born.Micros(p.Timestamp, l.rate)) {
+		l.born = media.Clock{NTP: media.NTPFromMicros(us), RTP: p.Timestamp}
+	}
 	l.packets++
 	l.bytes += uint64(len(p.Payload))
 	if v == drop {
@@ -179,6 +183,14 @@ func (l *layer) measure(now time.Time) media.LayerInfo {
 	}
 	info.Bitrate = uint32(min(l.bitrate, 4e9))
 	return info
+}
+
+// birth tells when timestamps come here, and begins to look anew: the publisher's clock drifts.
+func (l *layer) birth() (c media.Clock) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c, l.born = l.born, media.Clock{}
+	return c
 }
 
 // requested counts a keyframe request.

@@ -144,3 +144,28 @@ func BenchmarkReceive(b *testing.B) {
 		l.receive(p, now)
 	}
 }
+
+func TestBirthIsThatOfThePacketThatCameSoonest(t *testing.T) {
+	l := testLayer("video/VP8")
+	start := time.Unix(1_700_000_000, 0)
+	frame := func(i int, late time.Duration) {
+		l.receive(&rtp.Packet{
+			Header: rtp.Header{SequenceNumber: uint16(i), Timestamp: uint32(i) * 3000, Marker: true}, Payload: []byte{0x10, 0},
+		}, start.Add(time.Duration(i)*time.Second/30+late))
+	}
+	for i, late := range []time.Duration{30, 12, 5, 60, 9} {
+		frame(i+1, late*time.Millisecond)
+	}
+	c := l.birth()
+	want := start.Add(10*time.Second/30 + 5*time.Millisecond).UnixMicro()
+	if got := c.Micros(10*3000, 90000); got < want-2 || got > want+2 {
+		t.Errorf("the tenth frame is born %d µs beside the moment at which it would come soonest", got-want)
+	}
+	if l.birth().Known() {
+		t.Error("what was told once is told again")
+	}
+	frame(6, 40*time.Millisecond) // the publisher's clock may have drifted: the next second begins anew
+	if got := l.birth().Micros(10*3000, 90000); got-want < 34_000 || got-want > 36_000 {
+		t.Errorf("the second look says %d µs more", got-want)
+	}
+}

@@ -19,10 +19,7 @@ type branch struct {
 // enough hubs, and where the region is too large for two steps: then it is wider rather than deeper. Hubs fill slots, each
 // the best for its slot of those that are left, so that a lost one is replaced and the others stay as they were.
 func (p *planner) divide(ranked []leaf, heir *gossip.Member) branch {
-	width := p.view.FanOut
-	if width == 0 {
-		width = defaultFanOut
-	}
+	width := p.width()
 	b := branch{ranked: ranked, heir: heir}
 	n := len(ranked)
 	if n <= width {
@@ -80,15 +77,25 @@ func (b *branch) hubOf(node *gossip.Member) *gossip.Member {
 	if len(b.hubs) == 0 || node == b.heir || b.isHub(node) {
 		return nil
 	}
+	for n, hub := range b.rest {
+		if n == node {
+			return hub
+		}
+	}
+	return nil
+}
+
+// rest yields those who are neither hubs nor the heir, and the hub on which each hangs, nil for the root.
+func (b *branch) rest(yield func(node, hub *gossip.Member) bool) {
 	taken := make([]int, len(b.hubs))
 	plain := b.plain
 	for _, l := range b.ranked {
 		if l.node == b.heir || b.isHub(l.node) {
 			continue
 		}
-		if plain > 0 {
-			if plain--; l.node == node {
-				return nil
+		if plain > 0 || len(b.hubs) == 0 {
+			if plain--; !yield(l.node, nil) {
+				return
 			}
 			continue
 		}
@@ -98,12 +105,11 @@ func (b *branch) hubOf(node *gossip.Member) *gossip.Member {
 				best, highest = i, key
 			}
 		}
-		if l.node == node {
-			return b.hubs[best].node
+		if !yield(l.node, b.hubs[best].node) {
+			return
 		}
 		taken[best]++
 	}
-	return nil
 }
 
 // names lists those who feed others of the region, without the home.

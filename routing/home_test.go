@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"lyceum/mesh/gossip"
+	"lyceum/mesh/media"
 	"lyceum/routing/directory"
 )
 
@@ -45,21 +46,21 @@ func (f fixedRooms) Room(name string) (directory.Room, bool) { r, ok := f[name];
 func (f fixedRooms) Changed() <-chan struct{}                { return nil }
 
 func TestTable(t *testing.T) {
-	table := NewTable("virginia", fixedRooms{
+	table := NewTable(TableConfig{Node: "virginia", Rooms: fixedRooms{
 		"mine":  {Home: "virginia", Epoch: 7},
 		"yours": {Home: "frankfurt", Epoch: 9},
 		"new":   {},
-	})
-	if hop, err := table.Next("mine", nil); err != nil || !hop.Self || hop.Epoch != 7 {
+	}})
+	if hop, err := table.Next(media.TrackID{Room: "mine"}, nil); err != nil || !hop.Self || hop.Epoch != 7 {
 		t.Errorf("mine: %+v %v", hop, err)
 	}
-	if hop, err := table.Next("yours", nil); err != nil || hop.Self || hop.Node != "frankfurt" || table.Epoch("yours") != 9 {
+	if hop, err := table.Next(media.TrackID{Room: "yours"}, nil); err != nil || hop.Self || hop.Node != "frankfurt" || table.Epoch("yours") != 9 {
 		t.Errorf("yours: %+v %v", hop, err)
 	}
-	if _, err := table.Next("new", nil); !errors.Is(err, ErrNoHome) {
+	if _, err := table.Next(media.TrackID{Room: "new"}, nil); !errors.Is(err, ErrNoHome) {
 		t.Errorf("new: %v, want ErrNoHome", err)
 	}
-	if _, err := table.Next("none", nil); !errors.Is(err, directory.ErrUnknownRoom) || table.Epoch("none") != 0 {
+	if _, err := table.Next(media.TrackID{Room: "none"}, nil); !errors.Is(err, directory.ErrUnknownRoom) || table.Epoch("none") != 0 {
 		t.Errorf("none: %v, want ErrUnknownRoom", err)
 	}
 }

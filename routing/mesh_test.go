@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 
 	"lyceum/mesh/gossip"
 	"lyceum/routing/directory"
@@ -42,10 +43,7 @@ func newWorld() *world {
 		}
 		w.members = append(w.members, m)
 	}
-	w.routes = RouteTable{
-		{regionName(0), regionName(3)}: regionName(1), {regionName(0), regionName(4)}: regionName(1),
-		{regionName(7), regionName(5)}: regionName(2),
-	}
+	w.routes = w.measure(0)
 	for i := range simRooms {
 		w.rooms = append(w.rooms, directory.Room{
 			Name: fmt.Sprintf("class-%d", i), Home: w.members[w.rng.IntN(simNodes)].ID, Epoch: uint64(i + 1),
@@ -58,6 +56,30 @@ func newWorld() *world {
 		w.join(w.rng.IntN(simRooms))
 	}
 	return w
+}
+
+// measure chooses the detours of a mesh whose regions lie on a circle, with some ways between them that are long or lossy.
+// Which those are depends on the weather.
+func (w *world) measure(weather uint64) RouteTable {
+	rng := rand.New(rand.NewPCG(weather, 7))
+	var ways []gossip.Way
+	for i := range simRegions {
+		for j := range simRegions {
+			apart := min((i-j+simRegions)%simRegions, (j-i+simRegions)%simRegions)
+			if apart == 0 {
+				continue
+			}
+			way := gossip.Way{From: regionName(i), To: regionName(j), RTT: time.Duration(apart) * 40 * time.Millisecond, Loss: -1}
+			switch rng.IntN(10) {
+			case 0:
+				way.RTT *= 2
+			case 1:
+				way.Loss = 0.06
+			}
+			ways = append(ways, way)
+		}
+	}
+	return Routes(NewMatrix(ways), w.routes)
 }
 
 // join lets a student come to a living node of one of their class's regions.
@@ -241,6 +263,28 @@ func TestMeshOf300Nodes(t *testing.T) {
 		100*share, 100*float64(forced)/float64(total), 100*ideal)
 	if moved > 2*forced {
 		t.Errorf("%d subscriptions moved, and only %d had to", moved, forced)
+	}
+
+	// Ways between regions change: what moves is what crosses a border, and only where the way is another one now.
+	old, was := w.routes, before
+	w.routes = w.measure(1)
+	changed := 0
+	for i := range simRegions {
+		for j := range simRegions {
+			if old.Via(regionName(i), regionName(j)) != w.routes.Via(regionName(i), regionName(j)) {
+				changed++
+			}
+		}
+	}
+	now := w.look(t)
+	m, _ := was.moves(now, "")
+	t.Logf("%d of %d ways between regions changed, of which %d and now %d lead through a third one; %d of %d subscriptions moved",
+		changed, simRegions*(simRegions-1), len(old), len(w.routes), m, len(was.parents))
+	if changed == 0 || len(w.routes) == 0 {
+		t.Error("no way has changed")
+	}
+	if m > was.crossings {
+		t.Errorf("%d subscriptions moved, and only %d cross a border", m, was.crossings)
 	}
 
 	// A node that drains feeds nobody but goes on for its own students, and one that returns fits in.

@@ -65,15 +65,7 @@ func Parent(room directory.Room, v View) (Plan, error) {
 	if room.Home == v.Self {
 		return Plan{Why: v.Self + " is the home"}, nil
 	}
-	p := planner{view: &v, key: roomKey(room.Name)}
-	for i := range v.Members {
-		switch m := &v.Members[i]; m.ID {
-		case v.Self:
-			p.self = m
-		case room.Home:
-			p.home = m
-		}
-	}
+	p := newPlanner(room, &v)
 	if p.self == nil || p.home == nil {
 		return Plan{
 			Parent: room.Home, Tier: 1, Why: room.Home + " is the home, and where it or " + v.Self + " stands in the mesh is not known",
@@ -96,6 +88,23 @@ type planner struct {
 	self, home *gossip.Member
 	away       string // a node that is taken away, besides those to be avoided
 }
+
+func newPlanner(room directory.Room, v *View) planner {
+	p := planner{view: v, key: roomKey(room.Name)}
+	for i := range v.Members {
+		m := &v.Members[i]
+		if m.ID == v.Self {
+			p.self = m
+		}
+		if m.ID == room.Home {
+			p.home = m
+		}
+	}
+	return p
+}
+
+// width is how many children of its region a node has at most.
+func (p *planner) width() int { return cmp.Or(p.view.FanOut, defaultFanOut) }
 
 // step is one answer.
 type step struct {

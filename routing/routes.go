@@ -26,20 +26,24 @@ type RouteTable map[RegionPair]string
 func (t RouteTable) Via(from, to string) string { return t[RegionPair{from, to}] }
 
 const (
-	// lossCost is by how much loss makes a way longer: with 2 % of the packets lost a round trip counts double, which
-	// is what a repair adds.
+	// lossCost is by how much loss beyond lossy makes a way longer: with 2.5 % of the packets lost a round trip counts
+	// double, which is what a repair adds.
 	lossCost = 50
 	// hopCost is what one more node adds, at its worst.
 	hopCost = 5 * time.Millisecond
+	// detourLeast is what a detour must save at the least: in a mesh within one city every difference is noise.
+	detourLeast = 10 * time.Millisecond
 	// detourSaves is the share of the direct way's cost that a detour must save, and detourKeeps the share that it
 	// must go on saving: measurements vary, and each change moves every room between the two regions.
 	detourSaves = 0.10
 	detourKeeps = 0.02
 	// detourRTT bounds a detour's round trip by the direct one, unless it loses much less.
 	detourRTT = 1.3
-	// muchLess is the share of the direct way's loss that is much less, lossy the loss from which on this counts.
+	// muchLess is the share of the direct way's loss that is much less.
 	muchLess = 1.0 / 3
-	lossy    = 0.005
+	// lossy is the loss from which on it counts. Less is within the error of what heartbeats tell in two minutes, 1,200
+	// packets, and costs little.
+	lossy = 0.005
 )
 
 // Routes chooses the detours. Before is the table that was in use so far. No detour leads through a region that is
@@ -66,12 +70,12 @@ func Routes(m Matrix, before RouteTable) RouteTable {
 		for _, t := range targets {
 			best, lowest := "", t.cost
 			for _, via := range direct {
-				saves := detourSaves
+				saves := max(detourSaves*t.cost, float64(detourLeast))
 				if before.Via(from, t.region) == via {
-					saves = detourKeeps
+					saves = detourKeeps * t.cost
 				}
 				cost, ok := m.detour(from, via, t.region)
-				if ok && cost < t.cost*(1-saves) && cost < lowest {
+				if ok && cost < t.cost-saves && cost < lowest {
 					best, lowest = via, cost
 				}
 			}
@@ -118,4 +122,4 @@ func (m Matrix) detour(from, via, to string) (cost float64, ok bool) {
 }
 
 // cost is the round trip, longer by what repairs take.
-func (d Measure) cost() float64 { return float64(d.RTT) * (1 + lossCost*d.Loss) }
+func (d Measure) cost() float64 { return float64(d.RTT) * (1 + lossCost*max(0, d.Loss-lossy)) }

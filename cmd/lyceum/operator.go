@@ -16,7 +16,16 @@ import (
 func newNodes() *cobra.Command {
 	cmd := &cobra.Command{Use: "nodes", Short: "Show the nodes of the mesh, as one of them sees it", Args: cobra.NoArgs}
 	admin := adminFlag(cmd)
+	routes := cmd.Flags().Bool("routes", false, "show how tracks go from region to region instead")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if *routes {
+			var list node.RouteList
+			if err := admin.call(cmd.Context(), http.MethodGet, "/v1/routes", nil, &list); err != nil {
+				return err
+			}
+			fmt.Fprint(cmd.OutOrStdout(), routesText(list))
+			return nil
+		}
 		var list node.NodeList
 		if err := admin.call(cmd.Context(), http.MethodGet, "/v1/nodes", nil, &list); err != nil {
 			return err
@@ -27,6 +36,18 @@ func newNodes() *cobra.Command {
 		return nil
 	}
 	return cmd
+}
+
+// routesText says in words how tracks go from region to region.
+func routesText(list node.RouteList) string {
+	if len(list.Routes) == 0 {
+		return "No way between two regions is measured yet; tracks go directly.\n"
+	}
+	var b strings.Builder
+	for _, r := range list.Routes {
+		fmt.Fprintln(&b, r)
+	}
+	return b.String()
 }
 
 func newTree() *cobra.Command {

@@ -232,6 +232,9 @@ func writeTree(b *strings.Builder, t node.Tree) {
 	branch = func(parent, indent string) {
 		for _, n := range children[parent] {
 			fmt.Fprintf(b, "%s%s  %s, %s%s\n", indent, n.ID, count(n.Students, "student"), strings.Join(n.Carries(), ", "), reach(n))
+			if n.Why != "" {
+				fmt.Fprintf(b, "%s  tier %d, because %s\n", indent, n.Tier, n.Why)
+			}
 			branch(n.ID, indent+"  ")
 		}
 	}

@@ -32,6 +32,7 @@ func TestTreeShowsNodesWhoseParentIsGone(t *testing.T) {
 		Room: "algebra", Home: "fra", Epoch: 7, Live: true, Students: 3,
 		Nodes: []node.TreeNode{{
 			ID: "sin", Parent: "fra", Students: 1, Standby: "iad",
+			Tier: 2, Why: "iad is the hub of us for this room",
 			Link: &node.LinkInfo{Age: 90, RTT: 48.7, Loss: 0.004, Stripes: 4, Bytes: 12_300_000},
 		}, {ID: "iad", Parent: "oslo", Students: 2}, {ID: "fra"}},
 	})
@@ -39,9 +40,26 @@ func TestTreeShowsNodesWhoseParentIsGone(t *testing.T) {
   iad  2 students, carries nothing
   fra  0 students, carries nothing
     sin  1 student, carries nothing  [49 ms, 0.4 % lost, 4 stripes, 12.3 MB, 1m30s old]  standby iad
+      tier 2, because iad is the hub of us for this room
 `
 	if b.String() != want {
 		t.Errorf("got:\n%swant:\n%s", b.String(), want)
+	}
+}
+
+func TestRoutesAreToldInWords(t *testing.T) {
+	got := routesText(node.RouteList{Routes: []node.Route{
+		{From: "ap", To: "eu", RTT: 160.4, Loss: 0.061, Via: "in"}, {From: "ap", To: "in", RTT: 80}, {From: "eu", To: "ap", Via: "in"},
+	}})
+	want := `from ap to eu through in, the direct way takes 160 ms there and back and loses 6.1 %
+from ap to in directly, the direct way takes 80 ms there and back
+from eu to ap through in, the direct way is not measured now
+`
+	if got != want {
+		t.Errorf("got:\n%swant:\n%s", got, want)
+	}
+	if got := routesText(node.RouteList{}); !strings.Contains(got, "tracks go directly") {
+		t.Errorf("a mesh of one region: %q", got)
 	}
 }
 

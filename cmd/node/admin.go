@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -52,6 +53,7 @@ func (n *Node) adminHandler() http.Handler {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(n.deps.Registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /status", answerJSON(func(*http.Request) (any, error) { return n.status(), nil }))
 	mux.HandleFunc("GET /v1/nodes", answerJSON(func(*http.Request) (any, error) { return n.nodes(), nil }))
+	mux.HandleFunc("GET /v1/routes", answerJSON(func(*http.Request) (any, error) { return n.routes(), nil }))
 	mux.HandleFunc("GET /v1/rooms", answerJSON(func(*http.Request) (any, error) { return n.roomList(), nil }))
 	mux.HandleFunc("POST /v1/rooms", answerJSON(n.openRoom))
 	mux.HandleFunc("GET /v1/rooms/{room}", answerJSON(func(r *http.Request) (any, error) { return n.roomInfo(r.Context(), r.PathValue("room")) }))
@@ -211,6 +213,12 @@ func (n *Node) askTree(ctx context.Context, room directory.Room) Tree {
 		}
 	}
 	wg.Wait()
+	losses := map[[2]string]float64{} // by parent and child
+	for _, a := range answers {
+		for child, loss := range a.Losses {
+			losses[[2]string{a.Node, child}] = loss
+		}
+	}
 	for i, a := range answers {
 		if errs[i] != nil {
 			t.Problems = append(t.Problems, errs[i].Error())
@@ -223,11 +231,14 @@ func (n *Node) askTree(ctx context.Context, room directory.Room) Tree {
 			continue
 		}
 		t.Students += a.Students
-		node := TreeNode{ID: a.Node, Students: a.Students, Tracks: a.Tracks}
+		node := TreeNode{ID: a.Node, Region: members[i].Region, Tier: a.tier(), Students: a.Students, Tracks: a.Tracks, Delays: a.Delays}
 		if a.Node == room.Home {
 			t.Live = a.Live()
 		} else {
-			node.Parent, node.Standby, node.Link = a.Parent, a.Standby, a.Link
+			node.Parent, node.Standby, node.Link, node.Why = a.Parent, a.Standby, a.Link, a.Why
+			if node.Link != nil {
+				node.Link.Loss = losses[[2]string{a.Parent, a.Node}]
+			}
 		}
 		t.Nodes = append(t.Nodes, node)
 	}
@@ -244,11 +255,31 @@ func (n *Node) localRoom(name string) LocalRoom {
 	}
 	for _, s := range n.edge.Status() {
 		if s.Room == name {
-			r.Students = s.Students
+			r.Students, r.Delays = s.Students, s.Delays
 		}
 	}
-	r.Parent, r.Standby, r.Link = parent(n.links.Status(), name)
+	links := n.links.Status()
+	r.Parent, r.Standby, r.Link = parent(links, name)
+	r.Losses = losses(links, name)
+	if p, err := n.table.Plan(name); err == nil && r.Parent != "" {
+		r.Why = p.Why
+		if p.Parent != r.Parent {
+			r.Why = fmt.Sprintf("%s feeds it for now; its plan says: %s", r.Parent, p.Why)
+		}
+	}
 	return r
+}
+
+// losses are the shares of packets that are lost on the way to the children that get a room from here.
+func losses(links []link.LinkStatus, room string) map[string]float64 {
+	list := map[string]float64{}
+	for _, l := range links {
+		fed := slices.ContainsFunc(l.Subscriptions, func(s link.SubscriptionStatus) bool { return s.Room == room && !s.Standby })
+		if l.Direction == "down" && fed {
+			list[l.Peer] = l.Loss
+		}
+	}
+	return list
 }
 
 // parent is the node from which most of a room's tracks come, the one that stands by, and the link to the first. They
@@ -268,7 +299,7 @@ func parent(links []link.LinkStatus, room string) (node, standby string, info *L
 		}
 		if tracks > most {
 			node, most = l.Peer, tracks
-			info = &LinkInfo{Age: l.Age, RTT: l.RTT, Loss: l.Loss, Stripes: l.Stripes, Bytes: bytes}
+			info = &LinkInfo{Age: l.Age, RTT: l.RTT, Stripes: l.Stripes, Bytes: bytes}
 		}
 	}
 	return node, standby, info

@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"lyceum/mesh/gossip"
 )
 
 // Config is all that an operator says about a node. Paths are relative to the working directory.
@@ -21,7 +23,8 @@ type Config struct {
 	Region string `koanf:"region"`
 	// Place is where the node is on earth; students are sent to near nodes.
 	Place Place `koanf:"place"`
-	// Roles say which doors are open: "origin" takes teachers, "edge" takes students. Empty means both.
+	// Roles say which doors are open: "origin" takes teachers, "edge" takes students, and "hub" feeds the other nodes of
+	// its region, which is every node's work where none has this role. Empty means origin and edge.
 	Roles []string `koanf:"roles"`
 	// Data is the folder for the room directory. It is made if it does not exist.
 	Data string `koanf:"data"`
@@ -195,7 +198,7 @@ var (
 	nodeName = regexp.MustCompile(`^[a-z0-9-]{1,63}$`)
 	levels   = []string{"debug", "info", "warn", "error"}
 	formats  = []string{"text", "json"}
-	roles    = []string{"origin", "edge"}
+	roles    = map[string]gossip.Roles{"origin": gossip.Origin, "edge": gossip.Edge, "hub": gossip.Hub}
 )
 
 // Validate says in the operator's words what is wrong with a configuration whose defaults are filled in. It looks at
@@ -235,8 +238,8 @@ func (c Config) Validate() error {
 	required("data", c.Data, "a folder for the room directory")
 	c.Place.validate("place", bad)
 	for _, r := range c.Roles {
-		if !slices.Contains(roles, r) {
-			bad("roles", "%q is not a role; use origin and edge", r)
+		if roles[r] == 0 {
+			bad("roles", "%q is not a role; use origin, edge and hub", r)
 		}
 	}
 	if c.Seats < 0 {

@@ -1,8 +1,13 @@
 package node
 
 import (
+	"errors"
+	"net/http"
 	"strings"
 	"testing"
+
+	"lyceum/routing/ticket"
+	"lyceum/routing/wish"
 )
 
 func good() Config {
@@ -29,7 +34,7 @@ func TestValidateNamesTheKey(t *testing.T) {
 		"region":                   func(c *Config) { c.Region = "" },
 		"data":                     func(c *Config) { c.Data = "" },
 		"place.latitude":           func(c *Config) { c.Place.Latitude = 91 },
-		"roles":                    func(c *Config) { c.Roles = []string{"edgy"} },
+		"roles":                    func(c *Config) { c.Roles = []string{"hub", "edgy"} },
 		"http.listen":              func(c *Config) { c.HTTP.Listen = "8080" },
 		"http.url":                 func(c *Config) { c.HTTP.URL = "class.example" },
 		"http.certificate":         func(c *Config) { c.HTTP.Listen = "0.0.0.0:80" },
@@ -52,5 +57,34 @@ func TestValidateNamesTheKey(t *testing.T) {
 				t.Errorf("error %v, want one that names %s", err, key)
 			}
 		})
+	}
+}
+
+func TestRolesAreThoseOfTheConfig(t *testing.T) {
+	for want, names := range map[string][]string{
+		"origin,edge,voter": nil,
+		"hub,voter":         {"hub"},
+		"edge,hub,voter":    {"hub", "edge"},
+	} {
+		c := good()
+		c.Roles = names
+		c = c.WithDefaults()
+		if err := c.Validate(); err != nil {
+			t.Errorf("roles %v: %v", names, err)
+		}
+		if got := (&Node{cfg: c}).roles().String(); got != want {
+			t.Errorf("roles %v are advertised as %q, want %q", names, got, want)
+		}
+	}
+}
+
+func TestClosedDoorsTakeNoTickets(t *testing.T) {
+	for _, action := range []ticket.Action{ticket.Publish, ticket.Watch} {
+		c := good()
+		c.Roles = []string{"hub"}
+		_, err := (&Node{cfg: c}).redeem(action)("algebra", "any")
+		if e, ok := errors.AsType[*wish.Error](err); !ok || e.Status != http.StatusForbidden {
+			t.Errorf("a hub answers %v to a ticket to %v", err, action)
+		}
 	}
 }

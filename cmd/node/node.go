@@ -191,7 +191,7 @@ func (n *Node) openGossip() error {
 			Place: geo.Point{Lat: n.cfg.Place.Latitude, Lon: n.cfg.Place.Longitude},
 			Roles: n.roles(), URL: n.cfg.HTTP.URL, Link: n.cfg.Mesh.Advertise, Boot: uint64(n.boot.UnixMilli()),
 		},
-		Key: key, Transport: n.sockets.Gossip, Seeds: n.cfg.Gossip.Seeds, Load: n.load,
+		Key: key, Transport: n.sockets.Gossip, Seeds: n.cfg.Gossip.Seeds, Load: n.load, Loss: n.links.Loss,
 		Logger: n.log, Registerer: n.deps.Registry,
 	}
 	if cfg.Transport == nil {
@@ -232,14 +232,16 @@ func (n *Node) openDirectory() (err error) {
 	if err != nil {
 		return fmt.Errorf("directory: %w", err)
 	}
-	n.table = routing.NewTable(n.cfg.Node, n.rooms)
+	n.table = routing.NewTable(routing.TableConfig{
+		Node: n.cfg.Node, Rooms: n.rooms, Logger: n.log, Registerer: n.deps.Registry,
+	})
 	return nil
 }
 
 func (n *Node) openMedia() error {
 	n.links = link.NewLinks(link.LinksConfig{
 		Endpoint: n.endpoint, Router: n.table, Node: n.cfg.Node, Boot: uint64(n.boot.UnixMilli()),
-		Stripes: n.cfg.Mesh.Stripes, Logger: n.log, Registerer: n.deps.Registry,
+		Stripes: n.cfg.Mesh.Stripes, Admit: n.table.Admit, Logger: n.log, Registerer: n.deps.Registry,
 	})
 	n.hub = relay.NewHub(relay.Config{Feeder: n.links, Logger: n.log, Registerer: n.deps.Registry})
 	out, err := fan.New(fan.Config{Logger: n.log, Registerer: n.deps.Registry}, n.sockets.WebRTC...)
@@ -319,7 +321,7 @@ func (n *Node) Run(ctx context.Context) error {
 
 func (n *Node) roles() gossip.Roles {
 	var r gossip.Roles
-	for name, role := range map[string]gossip.Roles{"origin": gossip.Origin, "edge": gossip.Edge} {
+	for name, role := range roles {
 		if slices.Contains(n.cfg.Roles, name) {
 			r |= role
 		}

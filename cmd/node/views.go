@@ -84,16 +84,23 @@ type LocalRoom struct {
 	// Standby is the node that takes the parent's place when it fails; "" for none.
 	Standby string `json:"standby,omitempty"`
 	// Link is the one to the parent, nil for none.
-	Link     *LinkInfo           `json:"link,omitempty"`
+	Link *LinkInfo `json:"link,omitempty"`
+	// Why says in a sentence what decided for the parent.
+	Why string `json:"why,omitempty"`
+	// Losses are the shares of packets that were lost on the way to children, by child, as far as they are known.
+	Losses   map[string]float64  `json:"losses,omitempty"`
 	Students int                 `json:"students"`
 	Tracks   []relay.TrackStatus `json:"tracks"`
+	// Delays are how old the frames are that leave for students here, by track, in milliseconds from their arrival at the
+	// node where the track was born.
+	Delays map[string]float64 `json:"delay_ms,omitempty"`
 }
 
 // LinkInfo is the link to a parent, with what came over it for one room.
 type LinkInfo struct {
 	Age     float64 `json:"age_s"`
 	RTT     float64 `json:"rtt_ms"`
-	Loss    float64 `json:"loss"` // of the QUIC packets that went up
+	Loss    float64 `json:"loss"` // of what the parent sent in the last one or two minutes; 0 while not known
 	Stripes int     `json:"stripes"`
 	Bytes   uint64  `json:"bytes"` // of the room, since its tracks are subscribed
 }
@@ -110,6 +117,14 @@ func (r LocalRoom) standsBy() bool {
 	return len(r.Tracks) > 0 && r.Students == 0 && !slices.ContainsFunc(r.Tracks, func(t relay.TrackStatus) bool {
 		return slices.ContainsFunc(t.Layers, wanted)
 	})
+}
+
+// tier is the number of hops that the tracks took to the node.
+func (r LocalRoom) tier() (hops int) {
+	for _, t := range r.Tracks {
+		hops = max(hops, t.Hops)
+	}
+	return hops
 }
 
 // Live reports whether somebody publishes one of the tracks.
@@ -134,13 +149,19 @@ type Tree struct {
 // TreeNode is one node that carries a room.
 type TreeNode struct {
 	ID string `json:"id"`
+	// Region is where the node is; "" if it is not known any more.
+	Region string `json:"region,omitempty"`
+	// Tier is the number of hops to the home, as the tracks came.
+	Tier int `json:"tier"`
 	// Parent is the node it gets the tracks from; it is empty at the home, and elsewhere while there is none. Standby takes
-	// its place when it fails, and Link is how it is reached.
+	// its place when it fails, Link is how it is reached, and Why says in a sentence what decided.
 	Parent   string              `json:"parent,omitempty"`
 	Standby  string              `json:"standby,omitempty"`
 	Link     *LinkInfo           `json:"link,omitempty"`
+	Why      string              `json:"why,omitempty"`
 	Students int                 `json:"students"`
 	Tracks   []relay.TrackStatus `json:"tracks"`
+	Delays   map[string]float64  `json:"delay_ms,omitempty"` // as in LocalRoom
 }
 
 // Carries describes the node's tracks, one by one.
@@ -161,6 +182,9 @@ func (n TreeNode) Carries() []string {
 				s = t.Name + " standing by"
 			case len(t.Layers) > 1:
 				s += fmt.Sprintf(" (%d of %d layers wanted)", wanted, len(t.Layers))
+			}
+			if ms, ok := n.Delays[t.Name]; ok {
+				s += fmt.Sprintf(" %.0f ms old", ms)
 			}
 		}
 		out = append(out, s)

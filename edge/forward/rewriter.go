@@ -26,16 +26,24 @@ func (s *Sent) Sequence() uint16 { return uint16(s.Index) }
 // fits when it comes late.
 type Rewriter struct {
 	next uint64 // the index after the highest one given
+	run  run    // the present one
+	// The one before, if its holes can still be filled: it is of the same layer and source. The receiver asks for what it
+	// lacks whether or not a new run has begun.
+	former run
 
-	// The present run: consecutive numbers of one layer and one source.
-	first uint64 // the first number
-	base  uint64 // and its index
-	head  uint64 // the highest number
-	begun bool
-
-	ids  shift
 	time timeline
 }
+
+// run is a range of consecutive numbers of one layer and one source.
+type run struct {
+	first, head uint64 // the first number and the highest, 0 for no run
+	base        uint64 // the index of the first
+	live        uint32 // what is added to timestamps; of a former run alone
+	ids         shift
+}
+
+// has reports whether a number lies in a run that has ended.
+func (r *run) has(number uint64) bool { return number >= r.first && number <= r.head && r.head != 0 }
 
 // NewRewriter makes a rewriter that starts at a sequence number and a timestamp, which are best random. The highest bit of
 // the sequence number is cleared: a receiver that misses the first packets would count a roll-over wrong
@@ -47,34 +55,43 @@ func NewRewriter(sequence uint16, timestamp uint32) Rewriter {
 // Begin starts a run at p, which follows what was sent last without a hole. The descriptor d is that of p, head is the
 // publisher's newest timestamp in the layer of p, and rate is that of the codec's clock in Hz.
 func (r *Rewriter) Begin(p *media.Packet, d *VP8, head, rate uint32, now int64) {
-	r.first, r.head, r.base = p.Number, p.Number, r.next
-	r.ids.begin(d)
+	r.former = run{}
+	if used := r.next > r.run.base; used && r.time.steady(p) && p.Number > r.run.head {
+		r.former, r.former.live = r.run, r.time.live
+	}
+	r.run = run{first: p.Number, head: p.Number, base: r.next, ids: r.run.ids}
+	r.run.ids.begin(d)
 	r.time.begin(p, head, rate, now)
-	r.begun = true
 }
 
 // Gap is how many packets are missing between the newest packet and one with this number.
 func (r *Rewriter) Gap(number uint64) uint64 {
-	if number <= r.head {
+	if number <= r.run.head {
 		return 0
 	}
-	return number - r.head - 1
+	return number - r.run.head - 1
 }
 
 // Due reports whether p may be sent now. Only a replay has to wait.
 func (r *Rewriter) Due(p *media.Packet, now int64) bool { return r.time.due(p.Timestamp, now) }
 
-// Rewrite fills in s for p, whose descriptor is d. It returns false for a packet from before the run. The same packet gets
-// the same answer again.
+// Rewrite fills in s for p, whose descriptor is d. It returns false for a packet from before the run that fits no hole of
+// the one before. The same packet gets the same answer again.
 func (r *Rewriter) Rewrite(p *media.Packet, d *VP8, now int64, s *Sent) bool {
-	if !r.begun || p.Number < r.first {
+	if f := &r.former; f.has(p.Number) {
+		*s = Sent{
+			Number: p.Number, Index: f.base + p.Number - f.first, Timestamp: p.Timestamp + f.live, IDs: f.ids.apply(d), Layer: p.Layer,
+		}
+		return true
+	}
+	if r.run.head == 0 || p.Number < r.run.first {
 		return false
 	}
 	out, _ := r.time.at(p.Timestamp)
-	*s = Sent{Number: p.Number, Index: r.base + p.Number - r.first, Timestamp: out, IDs: r.ids.apply(d), Layer: p.Layer}
+	*s = Sent{Number: p.Number, Index: r.run.base + p.Number - r.run.first, Timestamp: out, IDs: r.run.ids.apply(d), Layer: p.Layer}
 	if s.Index >= r.next {
-		r.next, r.head = s.Index+1, p.Number
-		r.ids.sent(d, s.IDs)
+		r.next, r.run.head = s.Index+1, p.Number
+		r.run.ids.sent(d, s.IDs)
 		r.time.sent(p, out, now)
 	}
 	return true

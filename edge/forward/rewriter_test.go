@@ -50,6 +50,51 @@ func TestSequencesStartLow(t *testing.T) {
 	}
 }
 
+func TestHolesOfTheRunBeforeCanStillBeFilled(t *testing.T) {
+	r := NewRewriter(100, 5000)
+	s := source{source: 1, number: 1 << 40, stamp: 777, picture: 5}
+	s.begin(&r, 0, 0, 0)
+	first := s.send(t, &r, 0, 0, 0)
+	s.send(t, &r, 2, 2, 0) // frame 1 and more are missing
+	s.begin(&r, 40, 40, 0)
+	next := s.send(t, &r, 40, 0, 0)
+	if next.Index != 109 || next.Timestamp-first.Timestamp != 40*3000 {
+		t.Errorf("the new run begins with %+v", next)
+	}
+	late := s.send(t, &r, 1, 1, 0)
+	if late.Index != 104 || late.Timestamp-first.Timestamp != 3000 || late.IDs.Picture != first.IDs.Picture+1 {
+		t.Errorf("late packet %+v", late)
+	}
+	if p, d := s.packet(20, 0); r.Rewrite(&p, &d, 0, new(Sent)) {
+		t.Error("a packet from between the runs has no hole")
+	}
+	if n := s.send(t, &r, 40, 1, 0).Index; n != 110 {
+		t.Errorf("the new run goes on at %d", n)
+	}
+
+	other := source{layer: 1, source: 1, number: 1<<40 + 200, stamp: 777, picture: 5}
+	other.begin(&r, 0, 0, 0)
+	other.send(t, &r, 0, 0, 0)
+	if p, d := s.packet(1, 2); r.Rewrite(&p, &d, 0, new(Sent)) {
+		t.Error("a packet of another layer takes a number of the run before")
+	}
+}
+
+func TestRunThatWasNotUsedLeavesNoHole(t *testing.T) {
+	r := NewRewriter(100, 5000)
+	s := source{source: 1, number: 1 << 40}
+	s.begin(&r, 0, 0, 0)
+	s.send(t, &r, 0, 0, 0)
+	s.begin(&r, 40, 40, 0)
+	s.begin(&r, 80, 80, 0)
+	if n := s.send(t, &r, 80, 0, 0).Index; n != 101 {
+		t.Errorf("index %d", n)
+	}
+	if p, d := s.packet(40, 0); r.Rewrite(&p, &d, 0, new(Sent)) {
+		t.Error("a packet of a run that was never used takes another one's place")
+	}
+}
+
 func TestHolesWithinALayerStay(t *testing.T) {
 	r := NewRewriter(100, 5000)
 	s := source{source: 1, number: 1 << 40, stamp: 777, picture: 0x7ffe}

@@ -58,6 +58,12 @@ func (t *timeline) begin(p *media.Packet, head, rate uint32, now int64) {
 	t.begun = true
 }
 
+// steady reports whether p is of the layer and source of the newest packet, and the timestamps of the present run have all
+// been moved by the same.
+func (t *timeline) steady(p *media.Packet) bool {
+	return t.begun && !t.squeezed && p.Source == t.source && p.Layer == t.layer
+}
+
 func (t *timeline) ticks(micros int64) uint32 { return uint32(micros * int64(t.rate) / 1e6) }
 
 // at maps a timestamp of the publisher, and reports whether it lies in the squeezed past.

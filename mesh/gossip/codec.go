@@ -15,7 +15,9 @@ const maxMeta = 512
 
 const (
 	metaVersion = 1
+	// The first byte of a message tells what it is, and in which version.
 	newsVersion = 1
+	rowVersion  = 2
 
 	maxText  = 255     // bytes of one text field
 	maxCount = 1 << 24 // sessions of a node

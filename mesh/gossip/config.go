@@ -31,6 +31,9 @@ type Config struct {
 	Seeds []string
 	// Load tells how busy this node is. It is asked every second and must not block; nil means always idle.
 	Load func() Load
+	// Loss tells the share of the packets from this node to another that did not arrive of late, 0 to 1, if it is known. It is
+	// asked every 5 s and must not block; nil means that it never is.
+	Loss func(node string) (share float64, known bool)
 	// Rejoin is how often seeds that are not among the living are tried again, so that a healed partition is found; 0
 	// means 30 s.
 	Rejoin time.Duration

@@ -69,7 +69,7 @@ func (d delegate) observe(n *memberlist.Node) {
 	if e.Boot == m.Boot {
 		m.Load, m.Leaving = e.Load, e.Leaving
 	} else {
-		e.number = 0
+		e.number, e.rows, e.ways = 0, 0, nil
 	}
 	m.Alive = true
 	e.Member, e.died = m, time.Time{}
@@ -109,14 +109,26 @@ func (d delegate) NotifyConflict(existing, other *memberlist.Node) {
 	d.g.log.Error("two nodes use the same id", "node", existing.Name, "known", existing.Address(), "refused", other.Address())
 }
 
-// NotifyMsg takes news from another node.
+// NotifyMsg takes news or a row from another node.
 func (d delegate) NotifyMsg(b []byte) {
-	n, err := parseNews(b)
-	if err != nil {
+	if d.take(b) != nil {
 		d.g.metrics.malformed.Inc()
-		return
 	}
-	d.learn(n)
+}
+
+func (d delegate) take(b []byte) error {
+	if len(b) > 0 && b[0] == rowVersion {
+		r, err := parseRow(b)
+		if err == nil {
+			d.g.learnRow(r)
+		}
+		return err
+	}
+	n, err := parseNews(b)
+	if err == nil {
+		d.learn(n)
+	}
+	return err
 }
 
 // learn takes news of a known member if they are new, and passes them on.
@@ -146,19 +158,25 @@ func (d delegate) GetBroadcasts(overhead, limit int) [][]byte {
 	return d.g.queue.GetBroadcasts(overhead, limit)
 }
 
-// LocalState gives all the news to a node that has just met us.
+// LocalState gives all the news and rows to a node that has just met us. The rows come last, because a node that does not
+// know of them stops there.
 func (d delegate) LocalState(bool) []byte {
 	d.g.mu.Lock()
 	defer d.g.mu.Unlock()
 	var b []byte
-	for _, e := range d.g.members {
-		if e.number == 0 {
-			continue
-		}
-		n := e.news()
-		message := appendNews(nil, &n)
+	add := func(message []byte) {
 		b = binary.AppendUvarint(b, uint64(len(message)))
 		b = append(b, message...)
+	}
+	for _, e := range d.g.members {
+		if e.number > 0 {
+			add(appendNews(nil, new(e.news())))
+		}
+	}
+	for _, e := range d.g.members {
+		if e.rows > 0 && e.Alive {
+			add(appendRow(nil, new(e.row())))
+		}
 	}
 	return b
 }
@@ -166,16 +184,14 @@ func (d delegate) LocalState(bool) []byte {
 // MergeRemoteState takes what LocalState gave at the other node.
 func (d delegate) MergeRemoteState(b []byte, _ bool) {
 	r := reader{rest: b}
-	for range maxMembers {
+	for range 2 * maxMembers {
 		if len(r.rest) == 0 {
 			return
 		}
-		n, err := parseNews(r.bytes(maxMeta))
-		if err != nil {
+		if d.take(r.bytes(max(maxMeta, maxWaysBytes))) != nil {
 			d.g.metrics.malformed.Inc()
 			return
 		}
-		d.learn(n)
 	}
 }
 

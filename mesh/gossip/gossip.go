@@ -41,13 +41,16 @@ type Gossip struct {
 	changed chan struct{}     // closed at the next change
 
 	// Owned by Run.
-	list *memberlist.Memberlist
+	list     *memberlist.Memberlist
+	toldWays time.Time // when this node's row was told last
 }
 
 // entry is what is known of a member. Its fields are guarded by Gossip.mu.
 type entry struct {
 	Member
 	number uint64        // of the newest news
+	rows   uint64        // the number of the newest row
+	ways   []way         // that row; replaced, never changed
 	rtt    time.Duration // smoothed; 0: never measured
 	died   time.Time     // while not alive
 }
@@ -62,6 +65,9 @@ func New(cfg Config) (*Gossip, error) {
 	}
 	if cfg.Load == nil {
 		cfg.Load = func() Load { return Load{} }
+	}
+	if cfg.Loss == nil {
+		cfg.Loss = func(string) (float64, bool) { return 0, false }
 	}
 	if cfg.Rejoin == 0 {
 		cfg.Rejoin = 30 * time.Second
@@ -182,7 +188,7 @@ func (g *Gossip) Run(ctx context.Context) error {
 	tick := time.NewTicker(loadEvery)
 	defer tick.Stop()
 	g.tell(g.cfg.Load(), false)
-	told := time.Now()
+	told, looked := time.Now(), time.Now()
 	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
@@ -195,6 +201,10 @@ func (g *Gossip) Run(ctx context.Context) error {
 			if load := g.cfg.Load(); load != self.Load || now.Sub(told) >= refreshEvery {
 				g.tell(load, false)
 				told = now
+			}
+			if now.Sub(looked) >= waysEvery {
+				g.tellWays(now)
+				looked = now
 			}
 			g.forget(now)
 		}

@@ -20,6 +20,7 @@ func newHop() *hop {
 	l := &Links{metrics: newMetrics(nil, &Links{})}
 	l.cfg.fill()
 	d := &downLink{queue: newQueue(l.metrics)}
+	d.guard = newGuard(d.queue, l.metrics)
 	d.links = l
 	from, _ := relay.NewHub(relay.Config{}).Acquire(camera)
 	from.Start(videoInfo(1, 3))

@@ -10,7 +10,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/quic-go/quic-go"
 
+	"lyceum/mesh/media"
 	"lyceum/mesh/pki"
+	"lyceum/mesh/wire"
 )
 
 // EndpointConfig configures an Endpoint.
@@ -61,8 +63,18 @@ type LinksConfig struct {
 	// Late is how long after its arrival here a packet may still be sent, besides the round trip that a repair takes.
 	// 0 means 400 ms.
 	Late time.Duration
+	// Version is the newest version of the protocol that this node speaks, wire.Oldest to wire.Version. 0 means wire.Version.
+	// Anything else is for tests of nodes of different releases in one class.
+	Version uint64
 	// Idle is how long a link without subscriptions is kept. 0 means 30 s.
 	Idle time.Duration
+	// Admit is asked when one more node wants to get a room from this one, besides those that do: its tracks from one origin,
+	// whatever their names. It returns the nodes that the child has to ask instead, the best first, or none if it may come. It
+	// must neither block nor call the links. Nil admits all.
+	Admit func(track media.TrackID, child string, children []string) (elsewhere []string)
+	// Clock is this host's clock as heartbeats tell it. Nil means time.Now; anything else is for tests of hosts whose clocks
+	// differ.
+	Clock func() time.Time
 	// Logger is for changes of state; nil discards.
 	Logger *slog.Logger
 	// Registerer takes the metrics; nil means none are kept.
@@ -85,6 +97,8 @@ func (c *LinksConfig) Validate() error {
 		return fmt.Errorf("this node is called %q, but its certificate says %q", c.Node, c.Endpoint.Node())
 	case c.Stripes != 0 && (c.Stripes < minStripes || c.Stripes > manyStripes):
 		return fmt.Errorf("a link has %d to %d stripes, not %d", minStripes, manyStripes, c.Stripes)
+	case c.Version != 0 && (c.Version < wire.Oldest || c.Version > wire.Version):
+		return fmt.Errorf("this node speaks versions %d to %d of the links' protocol, not %d", wire.Oldest, wire.Version, c.Version)
 	case c.Heartbeat < 0 || c.Late < 0 || c.Idle < 0:
 		return errors.New("the times of links must not be negative")
 	}
@@ -95,31 +109,38 @@ func (c *LinksConfig) fill() {
 	if c.Heartbeat == 0 {
 		c.Heartbeat = 200 * time.Millisecond
 	}
+	if c.Version == 0 {
+		c.Version = wire.Version
+	}
 	if c.Late == 0 {
 		c.Late = 400 * time.Millisecond
 	}
 	if c.Idle == 0 {
 		c.Idle = 30 * time.Second
 	}
+	if c.Clock == nil {
+		c.Clock = time.Now
+	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 }
 
-// Router says where the tracks of a room come from. Its answers are cheap: they are asked for at every change.
+// Router says where tracks come from. Its answers are cheap: they are asked for at every change.
 type Router interface {
-	// Next is the node to get a room's tracks from; the error says why there is none. The nodes to avoid have failed or are
-	// about to leave: one of them is named only where no other can take its place.
-	Next(room string, avoid []string) (Hop, error)
+	// Next is the node to get a track from, on the way to its origin: the room's home, or the node that the track names. The
+	// error says why there is none. The nodes to avoid have failed or are about to leave: one of them is named only where no
+	// other can take its place.
+	Next(track media.TrackID, avoid []string) (Hop, error)
 	// Changed returns a channel that is closed when any answer may have changed.
 	Changed() <-chan struct{}
 	// Epoch is the highest epoch of a room that this node knows, 0 for none. Whoever comes with a lower one is refused.
 	Epoch(room string) uint64
 }
 
-// Hop is the next node on the way to a room's home.
+// Hop is the next node on the way to a track's origin.
 type Hop struct {
-	// Self is true at the home.
+	// Self is true at the origin.
 	Self bool
 	// Node is the node to subscribe at.
 	Node string

@@ -3,9 +3,12 @@ package link
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/quic-go/quic-go"
+
+	"lyceum/mesh/wire"
 )
 
 // errNotReading ends a link whose child takes nothing: its streams or its windows have been used up for some time.
@@ -19,7 +22,7 @@ const (
 	// blockedPause is how long a stripe is left alone that the peer keeps from taking anything.
 	blockedPause = 5 * time.Millisecond
 	// trackedChunks bounds the chunks that are watched for being late; beyond it the oldest are left to QUIC.
-	trackedChunks = 4096
+	trackedChunks = 8192
 )
 
 // dispatcher gives the chunks of a link to its stripes, one after the other, each to the stripe with the most room. QUIC
@@ -31,17 +34,19 @@ type dispatcher struct {
 	stripes func() []*stripe
 	metrics *metrics
 	govern  *governor
+	guard   *guard
 
 	// Owned by run.
 	governed time.Time  // when the link was looked at last
 	written  []inFlight // in order of time, from first on
 	first    int
+	last     *stripe   // that took a chunk last; nil before the first
 	progress time.Time // when a chunk was last written, or the queue was last empty
 }
 
 // inFlight is a chunk that QUIC has and that is perhaps not delivered yet.
 type inFlight struct {
-	stream      *quic.SendStream
+	stream      *quic.SendStream // nil for one that is not taken back
 	conn        *quic.Conn
 	lost        uint64 // packets that the connection had lost before
 	at          time.Time
@@ -64,6 +69,7 @@ func (d *dispatcher) run(ctx context.Context) error {
 			}
 		}
 		d.cancelLate(now)
+		d.guard.tick(now)
 		d.govern.pad(now, d)
 		sent, waiting := d.step(now)
 		if sent || !waiting {
@@ -75,6 +81,9 @@ func (d *dispatcher) run(ctx context.Context) error {
 		wake, wait := d.queue.wake, min(d.nextLate(now), governEvery)
 		if d.govern.probe != nil {
 			wait = min(wait, probeStep)
+		}
+		if left, ok := d.guard.open(now); ok {
+			wait = min(wait, max(left, 0))
 		}
 		if waiting {
 			if now.Sub(d.progress) > stuckLimit {
@@ -92,10 +101,21 @@ func (d *dispatcher) run(ctx context.Context) error {
 	return nil
 }
 
-// best finds the stripe with the most room. One that does not answer is taken only if none does.
+// best finds the stripe with the most room. One that does not answer is taken only if none does. On a way that loses nothing
+// the stripe that was taken last is taken again while it has room enough: chunks that follow one another on one connection
+// share its packets, acknowledgements and wake-ups at both ends.
 func (d *dispatcher) best(now time.Time) (best *stripe, stats quic.ConnectionStats, room int, idle bool) {
 	var mute bool
-	for _, s := range d.stripes() {
+	stripes := d.stripes()
+	if s := d.last; s != nil && slices.Contains(stripes, s) && d.govern.clean() && !now.Before(s.blocked) && d.govern.usable(s) {
+		st := s.conn.ConnectionStats()
+		s.answers.look(now, &st)
+		r, none := s.window.headroom(now, &st)
+		if r >= wire.MaxChunk && s.window.prompt(now, &st) && s.answers.silence(now, &st) <= 0 {
+			return s, st, r, none
+		}
+	}
+	for _, s := range stripes {
 		if now.Before(s.blocked) || !d.govern.usable(s) {
 			continue
 		}
@@ -123,20 +143,33 @@ func (d *dispatcher) step(now time.Time) (sent, waiting bool) {
 	if c == nil {
 		return false, waiting
 	}
-	stream, err := send(best.conn, c)
+	b, placed := d.guard.wrap(c)
+	stream, err := send(best.conn, c.urgency, b)
 	if err != nil {
 		// The peer allows no more streams or bytes now, or the connection is about to end. Another stripe may do.
 		best.blocked = now.Add(blockedPause)
 		d.queue.untake(c)
 		return false, true
 	}
-	size := overhead(len(c.b))
+	size := overhead(len(b))
+	d.last = best
 	best.window.add(now, size)
 	best.answers.write(now)
 	d.govern.pacer.spend(size)
+	d.metrics.sent.bytes.Add(float64(len(b)))
+	if c.urgency == urgencyParity {
+		d.metrics.paritySent.Inc()
+		c.lane.dequeued()
+		c.free()
+		return true, true
+	}
+	if placed {
+		// One packet, which parity makes up for if it is lost: to take it back would cost as much as to send it again.
+		d.guard.sent(now, c)
+		stream = nil
+	}
 	d.metrics.wait.Observe(now.Sub(c.queued).Seconds())
 	d.metrics.sent.video.Add(float64(c.packets))
-	d.metrics.sent.bytes.Add(float64(len(c.b)))
 	c.lane.sent(c.packets, len(c.b))
 	d.watch(inFlight{
 		stream: stream, conn: best.conn, lost: stats.PacketsLost, at: now,
@@ -183,13 +216,13 @@ func (d *dispatcher) resend(now time.Time, s *stripe, rtt time.Duration) {
 	}
 }
 
-func send(conn *quic.Conn, c *chunk) (*quic.SendStream, error) {
+func send(conn *quic.Conn, urgency int8, b []byte) (*quic.SendStream, error) {
 	stream, err := conn.OpenUniStream()
 	if err != nil {
 		return nil, err
 	}
-	stream.SetPriority(c.urgency, false)
-	if err := stream.TryWriteAll(c.b); err != nil {
+	stream.SetPriority(urgency, false)
+	if err := stream.TryWriteAll(b); err != nil {
 		stream.CancelWrite(streamUnsent)
 		return nil, err
 	}
@@ -220,7 +253,7 @@ func (d *dispatcher) watch(f inFlight) {
 func (d *dispatcher) cancelLate(now time.Time) {
 	for d.first < len(d.written) && !now.Before(d.written[d.first].expires) {
 		f := &d.written[d.first]
-		if f.conn.ConnectionStats().PacketsLost > f.lost {
+		if f.stream != nil && f.conn.ConnectionStats().PacketsLost > f.lost {
 			f.stream.CancelWrite(streamLate)
 			d.metrics.cancelled.Inc()
 		}

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/quic-go/quic-go"
 
@@ -21,24 +22,32 @@ type downLink struct {
 	link
 	// Set by newDown, never changed.
 	queue *queue
+	guard *guard
 	most  int // stripes that the link may have; maxStripes if the child goes by what this node would like
 
 	tableMu sync.Mutex
 	// Guarded by tableMu.
 	subs map[uint64]*serving
-	last uint64 // the highest number of a subscription so far
+	// sentOn tells of which tracks the child was sent to others lately, and when.
+	sentOn map[media.TrackID]time.Time
+	last   uint64 // the highest number of a subscription so far
+	asking asking
 }
 
-func newDown(links *Links, peer string, id, boot uint64, most int) *downLink {
-	d := &downLink{queue: newQueue(links.metrics), most: most, subs: map[uint64]*serving{}}
-	d.init(links, peer, false, id, boot)
+func newDown(links *Links, h *wire.Hello, speak uint64) *downLink {
+	q := newQueue(links.metrics)
+	d := &downLink{
+		queue: q, guard: newGuard(q, links.metrics), most: int(min(h.Stripes, maxStripes)), subs: map[uint64]*serving{},
+		sentOn: map[media.TrackID]time.Time{},
+	}
+	d.init(links, h.Node, false, h.Link, h.Boot, speak)
 	return d
 }
 
 // run lives as long as the link.
 func (d *downLink) run() {
 	dispatcher := &dispatcher{
-		queue: d.queue, metrics: d.links.metrics, govern: newGovernor(d),
+		queue: d.queue, metrics: d.links.metrics, govern: newGovernor(d), guard: d.guard,
 		stripes: func() []*stripe { return *d.stripes.Load() },
 	}
 	d.tasks.Go(func() {
@@ -106,6 +115,10 @@ func (d *downLink) subscribe(m *wire.Subscribe) error {
 		return fmt.Errorf("%w: subscription %d was used before", wire.ErrMalformed, m.Sub)
 	}
 	d.last = m.Sub
+	if d.asking.ask(time.Now()) {
+		d.links.shut(d.peer)
+		return errExcess
+	}
 	if len(d.subs) >= maxSubscriptions {
 		d.refuse(m.Sub, wire.Overloaded, 0)
 		return nil
@@ -114,10 +127,15 @@ func (d *downLink) subscribe(m *wire.Subscribe) error {
 		d.refuse(m.Sub, reason, epoch)
 		return nil
 	}
+	if nodes := d.sendOnLocked(m, time.Now()); len(nodes) > 0 {
+		d.refuse(m.Sub, wire.Redirect, m.Epoch, nodes...)
+		return nil
+	}
+	d.asking.grant()
 	ctx, cancel := context.WithCancel(d.ctx)
 	s := &serving{
 		down: d, id: m.Sub, room: m.Track.Room, epoch: m.Epoch, cancel: cancel, wake: make(chan struct{}, 1),
-		lanes: map[media.Layer]*lane{},
+		lanes: map[media.Layer]*lane{}, counted: !m.Standby,
 	}
 	s.track, s.release = d.links.hub.Acquire(m.Track)
 	s.reader = s.track.NewReader()
@@ -127,6 +145,7 @@ func (d *downLink) subscribe(m *wire.Subscribe) error {
 	d.tasks.Go(func() {
 		s.run(ctx)
 		cancel()
+		s.count(false)
 		d.tableMu.Lock()
 		delete(d.subs, m.Sub)
 		d.tableMu.Unlock()
@@ -147,9 +166,9 @@ func (d *downLink) admit(m *wire.Subscribe) (reason wire.Reason, epoch uint64, o
 	return 0, epoch, true
 }
 
-func (d *downLink) refuse(sub uint64, reason wire.Reason, epoch uint64) {
+func (d *downLink) refuse(sub uint64, reason wire.Reason, epoch uint64, instead ...string) {
 	d.links.metrics.refused.WithLabelValues(reason.String()).Inc()
-	d.send(&wire.Refused{Sub: sub, Reason: reason, Epoch: epoch})
+	d.send(&wire.Refused{Sub: sub, Reason: reason, Epoch: epoch, Nodes: instead})
 }
 
 // list returns the subscriptions in the order of their numbers.

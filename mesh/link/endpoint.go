@@ -163,11 +163,12 @@ func (e *Endpoint) count() float64 {
 	return float64(len(e.conns))
 }
 
-// dial opens a connection to a node. With own it leaves through a socket of its own, if the endpoint can open any.
-func (e *Endpoint) dial(ctx context.Context, node, alpn string, timeout time.Duration, own bool) (*quic.Conn, error) {
+// dial opens a connection to a node. One for a stripe leaves through a socket of its own, if the endpoint can open any, and
+// whoever receives its chunks gives their places back.
+func (e *Endpoint) dial(ctx context.Context, node, alpn string, timeout time.Duration, stripe bool) (*quic.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	conn, err := e.dialNow(ctx, node, alpn, own)
+	conn, err := e.dialNow(ctx, node, alpn, stripe)
 	if err != nil {
 		e.metrics.failed.Inc()
 		return nil, fmt.Errorf("dial %s for %s: %w", node, alpn, err)
@@ -176,13 +177,13 @@ func (e *Endpoint) dial(ctx context.Context, node, alpn string, timeout time.Dur
 	return conn, nil
 }
 
-func (e *Endpoint) dialNow(ctx context.Context, node, alpn string, own bool) (*quic.Conn, error) {
+func (e *Endpoint) dialNow(ctx context.Context, node, alpn string, stripe bool) (*quic.Conn, error) {
 	addr, err := e.resolve(ctx, node)
 	if err != nil {
 		return nil, err
 	}
 	transport, cleanup := e.transport, func() {}
-	if own && e.cfg.Listen != nil {
+	if stripe && e.cfg.Listen != nil {
 		socket, err := e.cfg.Listen()
 		if err != nil {
 			return nil, fmt.Errorf("open a socket: %w", err)
@@ -193,7 +194,9 @@ func (e *Endpoint) dialNow(ctx context.Context, node, alpn string, own bool) (*q
 			socket.Close()
 		}
 	}
-	conn, err := transport.Dial(ctx, addr, e.cfg.Identity.ClientTLS(node, alpn), quicConfig(dialedUniStreams))
+	cfg := quicConfig(dialedUniStreams)
+	cfg.RequireStreamCreditRelease = stripe
+	conn, err := transport.Dial(ctx, addr, e.cfg.Identity.ClientTLS(node, alpn), cfg)
 	if err != nil {
 		cleanup()
 		return nil, err

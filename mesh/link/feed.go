@@ -140,7 +140,7 @@ func (f *feed) past(t, now time.Time) bool {
 func (f *feed) turn(ctx context.Context, now time.Time) {
 	f.demand(now)
 	f.examine(ctx, now)
-	hop, err := f.links.router.Next(f.room, f.avoid(now))
+	hop, err := f.links.router.Next(f.track.ID(), f.avoid(now))
 	switch {
 	case err != nil:
 		f.leave()
@@ -279,9 +279,7 @@ func (f *feed) examine(ctx context.Context, now time.Time) {
 			f.failed[f.next.node] = now.Add(avoidFailed)
 		}
 		if err != nil {
-			f.log(ctx, slog.LevelDebug, "no better way", f.next.node, err)
-			f.nextTry = now.Add(f.wait.take())
-			f.drop(&f.next)
+			f.nextFailed(ctx, err, now)
 		}
 	}
 	if f.standby != nil {
@@ -322,9 +320,9 @@ func (f *feed) parentFailed(ctx context.Context, err error, now time.Time) {
 		f.wait.reset()
 	}
 	f.drop(&f.parent)
-	if r, ok := errors.AsType[*refusal](err); ok && r.Reason == wire.Redirect && len(r.Nodes) > 0 && f.hops < maxRedirects {
+	if nodes := f.instead(err); len(nodes) > 0 && f.hops < maxRedirects {
 		f.hops++
-		f.redirects = r.Nodes
+		f.redirects = nodes
 		return
 	}
 	f.hops = 0
@@ -400,7 +398,7 @@ func (f *feed) reparent(hop Hop, now time.Time) {
 		return
 	}
 	leaves := f.parentLeaves()
-	if f.parent.named == hop.Node && !leaves {
+	if f.parent.named == hop.Node && !leaves && !f.strayed(hop, now) {
 		f.drop(&f.next)
 		f.moved = time.Time{}
 		return
@@ -435,25 +433,6 @@ func (f *feed) overlap(p **pull, now time.Time) {
 	f.next.began = now
 	f.next.activate(f, now)
 	f.at(now.Add(overlapPoll))
-}
-
-// elsewhere is the node to go to: the router's, or, if that is the one that leaves, the next that it has named itself.
-func (f *feed) elsewhere(hop Hop) string {
-	p := f.parent
-	if hop.Node != p.node {
-		return hop.Node
-	}
-	if p.others == nil {
-		p.others = p.in.up.alternatives()
-	}
-	for len(p.others) > 0 {
-		node := p.others[0]
-		p.others = p.others[1:]
-		if _, failed := f.failed[node]; node != p.node && node != f.links.cfg.Node && !failed {
-			return node
-		}
-	}
-	return ""
 }
 
 // guard keeps a standby for what somebody watches. A node that only stands by for others needs none: standbys would

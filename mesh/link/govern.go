@@ -40,6 +40,7 @@ type governor struct {
 	lost    float64
 	bases   [2]time.Duration // the lowest round-trip time of this minute and of the one before
 	minute  time.Time
+	protect protection
 	above   time.Duration // how much the round-trip time is above base now
 }
 
@@ -52,11 +53,14 @@ type shedding struct {
 
 func newGovernor(d *downLink) *governor {
 	now := time.Now()
-	return &governor{down: d, fixed: d.most != maxStripes, scaler: newScaler(now), last: now, minute: now}
+	return &governor{down: d, fixed: d.most != maxStripes, scaler: newScaler(now), protect: newProtection(now), last: now, minute: now}
 }
 
 // usable reports whether chunks may go to a stripe: those that the child is about to close get none.
 func (g *governor) usable(s *stripe) bool { return g.fixed || s.index < g.scaler.want }
+
+// clean reports whether nothing was lost over some seconds: one loss counts half after 3.4 s.
+func (g *governor) clean() bool { return g.lost < .5 }
 
 // tick is called every governEvery. Its error ends the link.
 func (g *governor) tick(now time.Time, d *dispatcher) error {
@@ -82,7 +86,21 @@ func (g *governor) tick(now time.Time, d *dispatcher) error {
 		g.down.send(&wire.Stripes{Want: uint64(g.scaler.want)})
 	}
 	g.shed(now, w.over(w.long))
+	g.guard(now)
 	return nil
+}
+
+// guard turns parity on or off.
+func (g *governor) guard(now time.Time) {
+	if g.down.speak < 2 || g.cond.rtt == 0 {
+		return
+	}
+	p := &g.protect
+	g.down.guard.set(g.cond.rtt, p.loss(), p.burst())
+	if p.step(now, &g.cond, g.narrow(now)) {
+		g.down.guard.turn(p.on)
+		g.down.log.Info("parity", "on", p.on, "loss", p.loss(), "burst", p.burst(), "rtt", g.cond.rtt)
+	}
 }
 
 // hear looks at every stripe.
@@ -91,7 +109,7 @@ func (g *governor) hear(now time.Time, list []*stripe, d *dispatcher) error {
 	c.stripes, c.allowed = len(list), 0
 	g.sent, g.lost = g.sent*.98, g.lost*.98
 	var rtt time.Duration
-	var bytes float64
+	var bytes, allSent, allLost float64
 	var mute []*stripe
 	var heard time.Time
 	for _, s := range list {
@@ -99,6 +117,7 @@ func (g *governor) hear(now time.Time, list []*stripe, d *dispatcher) error {
 		s.answers.look(now, &st)
 		sent, lost, passed := s.seen.since(&st)
 		g.sent, g.lost, bytes = g.sent+sent, g.lost+lost, bytes+passed
+		allSent, allLost = allSent+sent, allLost+lost
 		if s.answers.silence(now, &st) > 0 {
 			mute = append(mute, s)
 			continue
@@ -115,6 +134,7 @@ func (g *governor) hear(now time.Time, list []*stripe, d *dispatcher) error {
 		c.rtt = rtt / time.Duration(n)
 	}
 	g.pacer.note(bytes)
+	g.protect.note(allSent, allLost)
 	g.measure(now, list)
 	if c.loss = 0; g.sent > 100 {
 		c.loss = max(0, g.lost/g.sent)

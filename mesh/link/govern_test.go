@@ -273,11 +273,11 @@ func TestStripesFollowDemand(t *testing.T) {
 			t.Errorf("%d stripes at first", n)
 		}
 		from := p.number[0]
-		p.play(20*time.Second, 80) // 22 Mbps
+		p.play(10*time.Second, 40) // 11 Mbps
 		many := stripes()
-		p.play(8*time.Minute, 1)
+		p.play(5*time.Minute, 1)
 		few := stripes()
-		t.Logf("%d stripes for 22 Mbps, %d for 0.3 Mbps", many, few)
+		t.Logf("%d stripes for 11 Mbps, %d for 0.3 Mbps", many, few)
 		if many <= startStripes || few > startStripes {
 			t.Errorf("%d stripes for much, %d for little", many, few)
 		}

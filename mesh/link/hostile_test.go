@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"runtime"
 	"testing"
 	"time"
 
@@ -32,7 +33,7 @@ func greetAs(t *testing.T, e *Endpoint, h wire.Hello) (*quic.Conn, *quic.Stream,
 }
 
 func hello(node string) wire.Hello {
-	return wire.Hello{Versions: []uint64{wire.Version}, Node: node, Link: 1, Stripes: 1, Boot: 1}
+	return wire.Hello{Versions: wire.Versions(wire.Version), Node: node, Link: 1, Stripes: 1, Boot: 1}
 }
 
 // heartbeats keeps a link alive by hand until its connection ends.
@@ -64,7 +65,7 @@ func TestHostileChildIsCutOff(t *testing.T) {
 		{"a subscription twice", hello("r"), bytes.Repeat(wire.AppendMessage(nil, &wire.Subscribe{Sub: 1, Track: camera, Epoch: epoch}), 2), "protocol"},
 		{"another's name", hello("x"), nil, "protocol"},
 		{"a stripe too many", wire.Hello{Versions: []uint64{1}, Node: "r", Stripe: 1, Stripes: 1}, nil, "protocol"},
-		{"no common version", wire.Hello{Versions: []uint64{99}, Node: "r", Stripes: 1}, nil, "lost"},
+		{"no common version", wire.Hello{Versions: []uint64{99}, Node: "r", Stripes: 1}, nil, "version"},
 		{"silence", hello("r"), nil, "silent"},
 	}
 	for _, test := range tests {
@@ -136,6 +137,106 @@ func TestSubscriptionsAreBounded(t *testing.T) {
 			t.Errorf("%v were refused", n)
 		}
 	})
+}
+
+// greedy asks for tracks one after the other until it is cut off, and returns for how many it asked.
+func greedy(t *testing.T, e *Endpoint, most int, leave bool) (asked int, conn *quic.Conn) {
+	t.Helper()
+	conn, stream, r := greetAs(t, e, hello("r"))
+	go heartbeats(conn)
+	go func() {
+		for {
+			if _, err := r.Next(); err != nil {
+				return
+			}
+		}
+	}()
+	var b []byte
+	for ; asked < most; asked++ {
+		sub := uint64(asked + 1)
+		b = wire.AppendMessage(b[:0], &wire.Subscribe{Sub: sub, Track: media.TrackID{Room: room, Name: fmt.Sprint("t", asked)}, Epoch: epoch})
+		if leave {
+			b = wire.AppendMessage(b, &wire.Unsubscribe{Sub: sub})
+		}
+		if _, err := stream.Write(b); err != nil {
+			break
+		}
+		if asked%100 == 0 {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	return asked, conn
+}
+
+func TestAMillionSubscriptionsCostBoundedMemory(t *testing.T) {
+	for _, leave := range []bool{false, true} {
+		t.Run(fmt.Sprintf("leave=%v", leave), func(t *testing.T) {
+			inWorld(t, near, 0, func(t *testing.T, w *world) {
+				home, edge := w.node("h", ""), w.node("e", "h")
+				p := home.publish(camera, 1)
+				v := edge.watch(camera, 0)
+				time.Sleep(time.Second)
+				from := p.number[0]
+				done := make(chan struct{})
+				go func() {
+					p.play(10*time.Second, 4)
+					close(done)
+				}()
+				before := heap()
+				var peak uint64
+				var tracks int
+				go func() {
+					for range 50 {
+						tracks = max(tracks, len(home.hub.Status()))
+						peak = max(peak, heap())
+						time.Sleep(20 * time.Millisecond)
+					}
+				}()
+				e := w.rogue("r", deaf)
+				asked, conn := greedy(t, e, 1_000_000, leave)
+				most := maxAsked
+				if leave {
+					most = maxGranted
+				}
+				time.Sleep(time.Second)
+				t.Logf("cut off after %d subscriptions, %d tracks, %.1f MB", asked, tracks, float64(peak-before)/1e6)
+				if conn.Context().Err() == nil || home.metric("lyceum_link_closed_total", "excess") != 1 {
+					t.Error("it was not cut off for it")
+				}
+				// What it wrote before it heard of it was on the way.
+				if asked > most+10_000 {
+					t.Errorf("it was cut off after %d subscriptions", asked)
+				}
+				if tracks > maxGranted+1 {
+					t.Errorf("%d tracks were held", tracks)
+				}
+				if peak > before+150e6 {
+					t.Errorf("the memory grew from %d to %d MB", before/1e6, peak/1e6)
+				}
+				if _, conn := greedy(t, e, 1000, leave); conn.Context().Err() == nil {
+					time.Sleep(time.Second)
+					if conn.Context().Err() == nil || len(home.hub.Status()) > 1 {
+						t.Error("it was let in again")
+					}
+				}
+				<-done
+				time.Sleep(20 * time.Second) // the tracks linger no more
+				if n := len(home.hub.Status()); n != 1 {
+					t.Errorf("%d tracks are left", n)
+				}
+				if n := v.missing(t, 0, from, p.number[0]); n != 0 {
+					t.Errorf("its sibling misses %d packets", n)
+				}
+			})
+		})
+	}
+}
+
+func heap() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }
 
 func TestChildThatDoesNotReadIsCutOff(t *testing.T) {
@@ -262,6 +363,10 @@ func TestStreamsThatNeverEndCostBoundedMemory(t *testing.T) {
 		}
 		if n := len(ups[0].slots); n != openChunks {
 			t.Errorf("%d chunks are open", n)
+		}
+		time.Sleep(chunkTimeout)
+		if edge.metric("lyceum_link_closed_total", "excess") != 1 {
+			t.Error("the parent was not left for it")
 		}
 	})
 }

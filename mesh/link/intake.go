@@ -93,22 +93,25 @@ func (in *intake) take(c *wire.Chunk, b *buffer, whole bool) (kept bool, err err
 // write gives the packets of a chunk to the track.
 func (in *intake) write(c *wire.Chunk) error {
 	m := in.up.links.metrics
-	var p media.Packet
-	var packets, duplicates, bytes int
+	var list [wire.ChunkPackets]media.Packet
+	var packets, bytes int
 	var newest uint64
 	var err error
-	for {
+	for packets < len(list) {
+		p := &list[packets]
 		var ok bool
-		if ok, err = c.Next(&p); !ok {
+		if ok, err = c.Next(p); !ok {
 			break
 		}
 		packets++
 		newest = max(newest, p.Number)
 		bytes += len(p.Payload)
-		if !in.track.Write(&p) {
-			duplicates++
-		}
 	}
+	if err == nil && packets == len(list) {
+		var more media.Packet
+		_, err = c.Next(&more)
+	}
+	duplicates := packets - in.track.WriteAll(list[:packets])
 	if packets > 0 {
 		raise(&in.reach[c.Layer], newest)
 	}
@@ -167,6 +170,9 @@ func (in *intake) applyLocked(s *wire.TrackState) {
 				in.track.Report(media.Layer(l), c)
 			}
 		}
+		for l, c := range s.Births {
+			in.born(media.Layer(l), c)
+		}
 	case s.Known:
 		in.track.End(in.started)
 		in.live = false
@@ -209,9 +215,20 @@ func (in *intake) report(r *wire.Report) {
 	if in.closed || !in.state.Live || r.Source != in.state.Info.Source {
 		return
 	}
-	in.state.Clocks[r.Layer] = r.Clock
+	in.state.Clocks[r.Layer], in.state.Births[r.Layer] = r.Clock, r.Birth
 	if in.leads && in.live {
-		in.track.Report(r.Layer, r.Clock)
+		if r.Clock.Known() {
+			in.track.Report(r.Layer, r.Clock)
+		}
+		in.born(r.Layer, r.Birth)
+	}
+}
+
+// born tells the track when it was born, by this node's clock instead of the parent's. A clock that cannot be translated
+// yet is told again in a moment.
+func (in *intake) born(l media.Layer, c media.Clock) {
+	if offset, ok := in.up.ahead(); ok && c.Known() {
+		in.track.Born(l, c.Later(-offset))
 	}
 }
 

@@ -92,7 +92,7 @@ func TestLateStudentsTwoHopsAwayNeverCostAKeyframe(t *testing.T) {
 		p := home.publish(camera, 1)
 		done := make(chan struct{})
 		go func() {
-			p.play(60*time.Second, 8)
+			p.play(36*time.Second, 8)
 			close(done)
 		}()
 		time.Sleep(time.Second)
@@ -101,9 +101,9 @@ func TestLateStudentsTwoHopsAwayNeverCostAKeyframe(t *testing.T) {
 			v := edge.watch(camera, 0)
 			end := make(chan struct{})
 			go v.begs(0, end)
-			time.Sleep(5 * time.Second)
+			time.Sleep(3 * time.Second)
 			if _, ok := v.track.Keyframe(0); !ok {
-				t.Errorf("edge %s has no keyframe after 5 s", edge.id)
+				t.Errorf("edge %s has no keyframe after 3 s", edge.id)
 			}
 			close(end)
 			v.leave() // the room ends at all nodes but the home

@@ -135,7 +135,7 @@ func (u *upLink) keepStripe(ctx context.Context, i int) {
 		dialling, cancel := context.WithTimeout(ctx, joinTimeout)
 		s, r, welcome, err := u.links.dialStripe(dialling, u.peer, u.id, i)
 		cancel()
-		if err == nil && welcome.Boot != u.boot {
+		if err == nil && (welcome.Boot != u.boot || welcome.Version != u.speak) {
 			s.conn.CloseWithError(codeGoodbye, "")
 			u.end(errRestarted)
 			return

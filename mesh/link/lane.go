@@ -59,6 +59,7 @@ type lane struct {
 	until   uint64 // the newest packet when the replay began
 	packer  wire.Packer
 	open    *chunk // gathers packets of one frame, nil for none
+	unsent  bool   // chunks are in the queue of which the dispatcher was not told
 	turn    int    // of the stripes for datagrams
 	spare   []byte // the last datagram, whose second copy goes with the next one: what loses one copy is over by then
 }
@@ -81,7 +82,7 @@ func (n *lane) run(ctx context.Context) {
 	}
 	n.backfill(ctx, &p)
 	if _, ok := n.track.Keyframe(n.layer); !ok {
-		n.replay = false // the reader has begun with what is live
+		n.replay = n.queued.Load() > 0 // the reader has begun with what is live, which must not overtake what was missed
 	}
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
@@ -106,11 +107,13 @@ func (n *lane) run(ctx context.Context) {
 				n.until, n.replay = head, head > p.Number+caughtUp || n.queued.Load() > 0
 			}
 		}
+		n.hand()
 		var flush <-chan time.Time
 		if n.open != nil {
 			wait := flushAfter - time.Since(n.open.queued)
 			if wait <= 0 {
 				n.flush()
+				n.hand()
 			} else {
 				timer.Reset(wait)
 				flush = timer.C
@@ -125,6 +128,7 @@ func (n *lane) run(ctx context.Context) {
 		case <-n.wake:
 		case <-flush:
 			n.flush()
+			n.hand()
 		case <-ctx.Done():
 			if n.open != nil {
 				n.open.free()
@@ -174,8 +178,10 @@ func (n *lane) backfill(ctx context.Context, p *media.Packet) {
 	if n.audio && n.from+audioReplay < end {
 		n.from = end - audioReplay
 	}
+	defer n.hand()
 	for number := n.from; number < end; {
 		if n.full() {
+			n.hand()
 			select {
 			case <-n.wake:
 			case <-ctx.Done():
@@ -239,7 +245,7 @@ func (n *lane) add(p *media.Packet) {
 		n.open.b = n.packer.Append(n.open.b, p)
 	}
 	n.open.last = p.Number
-	if n.audio || n.packer.Full() || p.Flags.Has(media.Last) {
+	if n.audio || n.packer.Full() || !n.replay && n.down.guard.on.Load() || p.Flags.Has(media.Last) {
 		n.flush()
 	}
 }
@@ -275,7 +281,17 @@ func (n *lane) flush() {
 		c.urgency, late = urgencyReplay, replayLate
 	}
 	c.expires = c.queued.Add(late)
-	n.down.queue.put(c)
+	n.down.queue.add(c)
+	n.unsent = true
+}
+
+// hand wakes the dispatcher if there is something new in the queue: once for all that the track had, so that the chunks of a
+// frame leave together.
+func (n *lane) hand() {
+	if n.unsent {
+		n.unsent = false
+		poke(n.down.queue.wake)
+	}
 }
 
 // again queues packets anew that were lost on their way, and returns how many the ring still has. It is for the

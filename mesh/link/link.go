@@ -38,6 +38,7 @@ type link struct {
 	up    bool // this node is the child
 	id    uint64
 	boot  uint64 // of the peer
+	speak uint64 // the version of the protocol that was agreed
 	born  time.Time
 	ctx   context.Context // ends with the link; its cause says why
 	end   context.CancelCauseFunc
@@ -47,19 +48,24 @@ type link struct {
 	stripes atomic.Pointer[[]*stripe] // replaced under mu
 	heard   atomic.Int64              // when the peer was last heard, since born
 	rtt     atomic.Int64              // by heartbeats, smoothed, in ns; 0 for not known
-	offset  atomic.Int64              // the peer's clock minus ours, in µs
+	offset  atomic.Int64              // the peer's clock minus ours, in µs; means nothing while rtt is 0
 	users   atomic.Int32              // subscriptions
 	idle    atomic.Int64              // when the last subscription ended, since born
+
+	meter   lossMeter
+	came    atomic.Uint64 // heartbeats of the peer, each copy
+	arrived atomic.Uint64 // heartbeats of this end that had come to the peer, by its newest; 0 if it does not tell
 
 	mu sync.Mutex
 	// Guarded by mu.
 	ended   bool
 	backlog []byte         // messages that wait
 	echo    wire.Heartbeat // Echo and Came of the next heartbeat
+	clocks  clocks
 }
 
-func (l *link) init(links *Links, peer string, up bool, id, boot uint64) {
-	l.links, l.peer, l.up, l.id, l.boot = links, peer, up, id, boot
+func (l *link) init(links *Links, peer string, up bool, id, boot, speak uint64) {
+	l.links, l.peer, l.up, l.id, l.boot, l.speak = links, peer, up, id, boot, speak
 	l.born = time.Now()
 	l.wake = make(chan struct{}, 1)
 	l.ctx, l.end = context.WithCancelCause(links.ctx)
@@ -78,13 +84,14 @@ func direction(up bool) string {
 // the link ended.
 func (l *link) run() error {
 	l.tasks.Go(l.beat)
-	l.log.Info("link opened")
+	l.log.Info("link opened", "version", l.speak)
 	<-l.ctx.Done()
 	l.mu.Lock()
 	l.ended = true
 	l.mu.Unlock()
 	why := l.why()
 	code, reason := verdict(why)
+	l.links.remember(l)
 	l.links.metrics.closed.WithLabelValues(reason).Inc()
 	l.log.Info("link closed", "reason", reason, "err", why)
 	for _, s := range *l.stripes.Load() {
@@ -107,10 +114,14 @@ func verdict(err error) (code quic.ApplicationErrorCode, reason string) {
 	switch {
 	case errors.Is(err, wire.ErrMalformed):
 		return codeProtocol, "protocol"
+	case errors.Is(err, ErrVersion):
+		return codeRefused, "version"
 	case errors.Is(err, errSilent):
 		return codeSilent, "silent"
 	case errors.Is(err, errNotReading), errors.Is(err, errStuck):
 		return codeRefused, "not reading"
+	case errors.Is(err, errExcess), errors.Is(err, errEndless):
+		return codeRefused, "excess"
 	case errors.Is(err, errIdle):
 		return codeGoodbye, "idle"
 	case errors.Is(err, errSuperseded):
@@ -238,7 +249,7 @@ func (l *link) beat() {
 	ticker := time.NewTicker(every / looks)
 	defer ticker.Stop()
 	var b []byte
-	last := time.Now()
+	last, beats := time.Now(), uint64(0) // heartbeats so far
 	for n := 0; ; n++ {
 		select {
 		case <-ticker.C:
@@ -259,13 +270,16 @@ func (l *link) beat() {
 			l.end(errIdle)
 			return
 		}
+		list := *l.stripes.Load()
+		l.meter.look(now, list, l.up, beats, l.arrived.Load())
 		if n%looks != 0 {
 			continue
 		}
+		beats += 2 * uint64(min(len(list), 1))
 		l.mu.Lock()
 		h := l.echo
 		l.mu.Unlock()
-		h.Sent = now.UnixMicro()
+		h.Sent, h.Heard = l.links.cfg.Clock().UnixMicro(), l.came.Load()
 		b = wire.AppendHeartbeat(b[:0], h)
 		l.onOne(n/looks, b)
 		l.onOne(n/looks+1, b)
@@ -288,30 +302,6 @@ func (l *link) onOne(n int, b []byte) (dropped int) {
 		return 1
 	}
 	return 0
-}
-
-// heartbeat takes one that came.
-func (l *link) heartbeat(h wire.Heartbeat) {
-	now := time.Now().UnixMicro()
-	l.mu.Lock()
-	fresh := h.Sent > l.echo.Echo
-	if fresh {
-		l.echo.Echo, l.echo.Came = h.Sent, now
-	}
-	l.mu.Unlock()
-	if !fresh || h.Echo == 0 {
-		return // the copy from the other stripe, or the first
-	}
-	rtt := now - h.Echo - (h.Sent - h.Came)
-	if rtt < 0 || rtt > int64(time.Minute/time.Microsecond) {
-		return // one of the clocks was set
-	}
-	ns := rtt * int64(time.Microsecond)
-	if old := l.rtt.Load(); old != 0 {
-		ns = old + (ns-old)/8
-	}
-	l.rtt.Store(ns)
-	l.offset.Store((h.Came - h.Echo + h.Sent - now) / 2)
 }
 
 // count notes how the number of subscriptions changes.

@@ -2,6 +2,7 @@ package link
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -30,6 +31,7 @@ type Links struct {
 	router  Router
 	metrics *metrics
 	ways    *ways
+	crowd   *crowd
 	ctx     context.Context // ends with Run
 	cancel  context.CancelFunc
 	started chan struct{} // closed when hub is set
@@ -42,12 +44,22 @@ type Links struct {
 	ended    bool
 	ups      map[string]*dialing
 	downs    map[string]*downLink
-	greeting map[string]int // stripes without a Hello yet, by node
-	last     uint64         // the number of the link that was dialled last
+	greeting map[string]int       // stripes without a Hello yet, by node
+	shutOut  map[string]time.Time // children that get no link, and until when
+	last     uint64               // the number of the link that was dialled last
 	draining bool
+	past     map[string]pastLoss // of ways without a link, by node
 }
 
-// dialing is a link that is being dialled or in use.
+// ErrVersion means that two nodes have no version of the links' protocol in common: one of them is too old to be in a
+// cluster with the other.
+var ErrVersion = errors.New("no version of the protocol in common")
+
+// strangePause is how long a node is not dialled again with which this one has no version in common: only another release
+// changes that, and every track would otherwise ask again and again.
+const strangePause = 30 * time.Second
+
+// dialing is a link that is being dialled or in use, or an attempt that it would be in vain to repeat now.
 type dialing struct {
 	done chan struct{} // closed when up or err is set
 	up   *upLink
@@ -59,7 +71,8 @@ func NewLinks(cfg LinksConfig) *Links {
 	cfg.fill()
 	l := &Links{
 		cfg: cfg, log: cfg.Logger, router: cfg.Router, ways: newWays(cfg.Node), started: make(chan struct{}),
-		ups: map[string]*dialing{}, downs: map[string]*downLink{}, greeting: map[string]int{},
+		ups: map[string]*dialing{}, downs: map[string]*downLink{}, greeting: map[string]int{}, shutOut: map[string]time.Time{},
+		crowd: newCrowd(), past: map[string]pastLoss{},
 	}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	l.metrics = newMetrics(cfg.Registerer, l)
@@ -100,29 +113,49 @@ func (l *Links) dial(node string) (*dialing, error) {
 	return d, nil
 }
 
-// over reports whether the link has come and gone.
+// over reports whether the link has come and gone, and may be dialled again.
 func (d *dialing) over() bool {
 	select {
 	case <-d.done:
-		return d.err != nil || d.up.ctx.Err() != nil
+		return !d.strange() && (d.err != nil || d.up.ctx.Err() != nil)
 	default:
 		return false
 	}
 }
 
-// keep dials a parent and lives as long as the link.
+// strange reports whether the node was found to have no version in common.
+func (d *dialing) strange() bool {
+	select {
+	case <-d.done:
+		return errors.Is(d.err, ErrVersion)
+	default:
+		return false
+	}
+}
+
+// keep dials a parent and lives as long as the link, or as long as it would be in vain to dial again.
 func (l *Links) keep(node string, id uint64, d *dialing) {
 	d.up, d.err = l.dialUp(node, id)
-	if d.err == nil {
+	strange := errors.Is(d.err, ErrVersion)
+	switch {
+	case d.err == nil:
 		close(d.done)
 		_ = d.up.run() // it has said why
+	case strange:
+		l.metrics.closed.WithLabelValues("version").Inc()
+		l.log.Warn("this node cannot get anything from that one", "node", node, "err", d.err, "retry", strangePause)
+		close(d.done)
+		select {
+		case <-time.After(strangePause):
+		case <-l.ctx.Done():
+		}
 	}
 	l.mu.Lock()
 	if l.ups[node] == d {
 		delete(l.ups, node)
 	}
 	l.mu.Unlock()
-	if d.err != nil {
+	if d.err != nil && !strange {
 		close(d.done)
 	}
 }
@@ -138,7 +171,11 @@ func (l *Links) serve(ctx context.Context, conn *quic.Conn, peer string) {
 	if err != nil {
 		code, reason := verdict(err)
 		l.metrics.closed.WithLabelValues(reason).Inc()
-		l.log.Info("stripe refused", "node", peer, "err", err)
+		level := slog.LevelInfo
+		if errors.Is(err, ErrVersion) {
+			level = slog.LevelWarn
+		}
+		l.log.Log(ctx, level, "stripe refused", "node", peer, "err", err)
 		conn.CloseWithError(code, reason)
 		return
 	}
@@ -148,7 +185,11 @@ func (l *Links) serve(ctx context.Context, conn *quic.Conn, peer string) {
 
 func (l *Links) welcome(ctx context.Context, conn *quic.Conn, peer string) (*downLink, error) {
 	l.mu.Lock()
-	if l.ended || l.greeting[peer] >= maxGreeting {
+	switch {
+	case l.isShutLocked(peer):
+		l.mu.Unlock()
+		return nil, errExcess
+	case l.ended || l.greeting[peer] >= maxGreeting:
 		l.mu.Unlock()
 		return nil, errGoodbye
 	}
@@ -177,24 +218,24 @@ func (l *Links) welcome(ctx context.Context, conn *quic.Conn, peer string) (*dow
 	if !ok {
 		return nil, fmt.Errorf("%w: the child began with %T", wire.ErrMalformed, m)
 	}
-	if hello.Node != peer || hello.Stripe >= hello.Stripes || hello.Stripes > maxStripes {
+	if hello.Node != peer || hello.Stripe >= min(hello.Stripes, maxStripes) {
 		return nil, fmt.Errorf("%w: Hello of node %q, stripe %d of %d, from node %q",
 			wire.ErrMalformed, hello.Node, hello.Stripe, hello.Stripes, peer)
 	}
-	version, agreed := hello.Agree()
-	if !agreed {
-		version = 0
-	}
+	version, agreed := hello.Agree(l.cfg.Version)
 	welcome := &wire.Welcome{Version: version, Node: l.cfg.Node, Boot: l.cfg.Boot}
 	if _, err := stream.Write(wire.AppendMessage(nil, welcome)); err != nil {
 		return nil, err
 	}
 	if !agreed {
-		<-ctx.Done() // the child reads the answer and hangs up
-		return nil, fmt.Errorf("node %s speaks versions %v, this one speaks %d", peer, hello.Versions, wire.Version)
+		select { // the child reads the answer and hangs up
+		case <-conn.Context().Done():
+		case <-ctx.Done():
+		}
+		return nil, fmt.Errorf("%w: node %s speaks %v, this one %v", ErrVersion, peer, hello.Versions, wire.Versions(l.cfg.Version))
 	}
 	_ = stream.SetDeadline(time.Time{})
-	down, err := l.down(hello)
+	down, err := l.down(hello, version)
 	if err != nil {
 		return nil, err
 	}
@@ -206,7 +247,7 @@ func (l *Links) welcome(ctx context.Context, conn *quic.Conn, peer string) (*dow
 }
 
 // down returns the link that a stripe belongs to. A newer link of a child replaces the one before.
-func (l *Links) down(h *wire.Hello) (*downLink, error) {
+func (l *Links) down(h *wire.Hello, version uint64) (*downLink, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.ended {
@@ -215,13 +256,16 @@ func (l *Links) down(h *wire.Hello) (*downLink, error) {
 	if old := l.downs[h.Node]; old != nil {
 		switch {
 		case h.Boot == old.boot && h.Link == old.id && old.ctx.Err() == nil:
+			if version != old.speak {
+				return nil, fmt.Errorf("%w: one stripe of a link speaks version %d, another %d", wire.ErrMalformed, version, old.speak)
+			}
 			return old, nil
 		case h.Boot < old.boot, h.Boot == old.boot && h.Link <= old.id:
 			return nil, errSuperseded
 		}
 		old.end(errSuperseded)
 	}
-	d := newDown(l, h.Node, h.Link, h.Boot, int(h.Stripes))
+	d := newDown(l, h, version)
 	l.downs[h.Node] = d
 	if l.draining {
 		d.send(&wire.GoAway{Deadline: uint64(drainTime.Milliseconds())})
@@ -240,7 +284,13 @@ func (l *Links) down(h *wire.Hello) (*downLink, error) {
 func (l *Links) countUp() float64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return float64(len(l.ups))
+	n := 0
+	for _, d := range l.ups {
+		if !d.strange() {
+			n++
+		}
+	}
+	return float64(n)
 }
 
 func (l *Links) countDown() float64 {

@@ -36,6 +36,8 @@ type metrics struct {
 	wait                                     prometheus.Histogram
 	resent, redialled                        prometheus.Counter
 	shed, resumed, probes                    prometheus.Counter
+	paritySent, parityReceived               prometheus.Counter
+	parityDropped, repaired, blocksDropped   prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer, l *Links) *metrics {
@@ -73,6 +75,19 @@ func newMetrics(reg prometheus.Registerer, l *Links) *metrics {
 		Help: "What was done about layers for want of room on the way to a child. shed: not sent any more; probed: looked " +
 			"whether there is room again; resumed: sent again.",
 	}, []string{"action"})
+	shards := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "lyceum_link_parity_packets_total",
+		Help: "Packets of parity, which make up for losses of live video. sent, received: by this node; dropped: they did not " +
+			"go out within a round trip, or the queue was full.",
+	}, []string{"result"})
+	repaired := prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "lyceum_link_packets_repaired_total",
+		Help: "Media packets that did not come in time and that parity made up for.",
+	})
+	blocks := prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "lyceum_link_blocks_unrepaired_total",
+		Help: "Blocks of packets of which fewer came than parity could make up for, as long as they were remembered.",
+	})
 	subscribed := prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "lyceum_link_subscriptions_total",
 		Help: "Subscriptions that this node asked its parents for.",
@@ -104,7 +119,7 @@ func newMetrics(reg prometheus.Registerer, l *Links) *metrics {
 	}
 	if reg != nil {
 		reg.MustRegister(packets, bytes, dropped, duplicates, cancelled, subscribed, refused, closed, wait,
-			resent, redialled, layers, changes,
+			resent, redialled, layers, changes, shards, repaired, blocks,
 			links("up", l.countUp), links("down", l.countDown))
 	}
 	way := func(direction string) flow {
@@ -122,6 +137,8 @@ func newMetrics(reg prometheus.Registerer, l *Links) *metrics {
 		cancelled: cancelled, subscribed: subscribed, refused: refused, closed: closed, wait: wait,
 		replaced: changes.WithLabelValues("failed"), reparented: changes.WithLabelValues("better"),
 		resent: resent, redialled: redialled, shed: layers.WithLabelValues("shed"),
+		paritySent: shards.WithLabelValues("sent"), parityReceived: shards.WithLabelValues("received"),
+		parityDropped: shards.WithLabelValues("dropped"), repaired: repaired, blocksDropped: blocks,
 		resumed: layers.WithLabelValues("resumed"), probes: layers.WithLabelValues("probed"),
 	}
 }

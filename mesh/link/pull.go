@@ -20,6 +20,9 @@ const (
 	quiet = 500 * time.Millisecond
 )
 
+// errOrigins means that a parent would take a track for one of the room's home that has the same name.
+var errOrigins = errors.New("the parent is of a release that does not know tracks which are born elsewhere than at the home")
+
 // errLoop means that the parent waits for this node in turn.
 var errLoop = errors.New("the parent gets the track from here")
 
@@ -43,6 +46,7 @@ type pull struct {
 	node  string
 	named string // the router's name that led to the node; others have redirected from there
 	began time.Time
+	hops  int // how often it was sent on before it was to become the parent
 
 	dial   *dialing
 	err    error // there is no link, and none is being dialled
@@ -130,6 +134,9 @@ func (p *pull) check(f *feed, now time.Time) (due time.Time, err error) {
 		}
 		if p.dial.err != nil {
 			return due, p.dial.err
+		}
+		if f.track.ID().Origin != "" && p.dial.up.speak < 2 {
+			return due, errOrigins
 		}
 		p.subscribe(f, now)
 	}

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"lyceum/mesh/wire"
 )
 
@@ -13,6 +15,7 @@ const (
 	urgencyControl = 0
 	urgencyBase    = 1 // the lowest layer of a track
 	urgencyTop     = 3 // its highest, if there are three
+	urgencyParity  = 4 // what makes up for losses of the live layers
 	urgencyReplay  = 5 // what a new child is given from the ring
 	urgencyPadding = 7
 	urgencies      = 8
@@ -95,7 +98,7 @@ func (q *queue) look(now time.Time) waits {
 	defer q.mu.Unlock()
 	w := q.waits
 	q.waits = waits{}
-	for level := range q.levels[:urgencyReplay] {
+	for level := range q.levels[:urgencyParity] {
 		if c := q.levels[level].peek(); c != nil && !c.lane.ended.Load() && now.Sub(c.queued) > someWait {
 			w.note(now.Sub(c.queued))
 		}
@@ -105,7 +108,14 @@ func (q *queue) look(now time.Time) waits {
 
 func newQueue(m *metrics) *queue { return &queue{wake: make(chan struct{}, 1), metrics: m} }
 
+// put adds a chunk and wakes the dispatcher.
 func (q *queue) put(c *chunk) {
+	q.add(c)
+	poke(q.wake)
+}
+
+// add adds a chunk, for which the dispatcher is woken later.
+func (q *queue) add(c *chunk) {
 	c.lane.queued.Add(1)
 	q.mu.Lock()
 	q.levels[c.urgency].push(c)
@@ -116,7 +126,7 @@ func (q *queue) put(c *chunk) {
 	for level := urgencies - 1; q.packets > queuePackets; {
 		if old := q.levels[level].pop(); old != nil {
 			q.packets -= old.packets
-			q.metrics.dropFull.Add(float64(old.packets))
+			q.dropped(old, q.metrics.dropFull)
 			old.lane.dequeued()
 			old.free()
 		} else {
@@ -124,7 +134,6 @@ func (q *queue) put(c *chunk) {
 		}
 	}
 	q.mu.Unlock()
-	poke(q.wake)
 }
 
 // take removes the chunk to be sent next if it fits: an idle stripe takes any, another one needs room for half of it. It
@@ -145,20 +154,29 @@ func (q *queue) take(now time.Time, room int, idle bool) (c *chunk, waiting bool
 			}
 			q.levels[level].pop()
 			q.packets -= c.packets
-			if !ended && level < urgencyReplay {
+			if !ended && level < urgencyParity {
 				q.waits.note(now.Sub(c.queued))
 			}
 			if fresh {
 				return c, true
 			}
 			if !ended {
-				q.metrics.dropLate.Add(float64(c.packets))
+				q.dropped(c, q.metrics.dropLate)
 			}
 			c.lane.dequeued()
 			c.free()
 		}
 	}
 	return nil, false
+}
+
+// dropped counts what is given up: packets, or parity.
+func (q *queue) dropped(c *chunk, packets prometheus.Counter) {
+	if c.urgency == urgencyParity {
+		q.metrics.parityDropped.Inc()
+		return
+	}
+	packets.Add(float64(c.packets))
 }
 
 // untake puts back the chunk that was taken last.

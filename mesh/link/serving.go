@@ -32,6 +32,7 @@ type serving struct {
 	pause   media.LayerSet          // layers that are not sent for want of room
 	fresh   media.LayerSet          // layers for which there is room again; they start with a new keyframe
 	standby bool                    // the child wants the state alone
+	counted bool                    // among the children of the room
 	from    [media.MaxLayers]uint64 // the first packets that the child lacks, of layers without a lane
 	stale   media.LayerSet          // layers that were not wanted at some time since run looked
 	lanes   map[media.Layer]*lane   // changed by run only
@@ -54,7 +55,24 @@ func (s *serving) update(layers media.LayerSet, standby bool, from [media.MaxLay
 	}
 	s.wants, s.standby = layers, standby
 	s.mu.Unlock()
+	s.count(!standby)
 	poke(s.wake)
+}
+
+// count makes the child one of those that get the room from here, or not. One that stood by and takes this node for its
+// parent is never refused: it has lost its own. The crowd's lock is taken last.
+func (s *serving) count(child bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if child = child && !s.over.Load(); child == s.counted {
+		return
+	}
+	s.counted = child
+	if child {
+		s.down.links.crowd.enter(s.track.ID(), s.down.peer, nil)
+	} else {
+		s.down.links.crowd.leave(s.track.ID(), s.down.peer)
+	}
 }
 
 // requestKeyframe passes a request up, unless a keyframe that the child does not have is on its way to it.
@@ -118,7 +136,8 @@ func (s *serving) tell(w way) (wire.Reason, bool) {
 		return wire.TooDeep, false
 	}
 	now := wire.TrackState{
-		Known: w.known, Live: st.Live, Info: s.withoutPaused(st.Info), Clocks: st.Clocks, Hops: min(st.Hops, maxDepth), Path: w.path,
+		Known: w.known, Live: st.Live, Info: s.withoutPaused(st.Info), Clocks: st.Clocks, Births: st.Births,
+		Hops: min(st.Hops, maxDepth), Path: w.path,
 	}
 	switch said := &s.said; {
 	case !s.accepted:
@@ -128,8 +147,8 @@ func (s *serving) tell(w way) (wire.Reason, bool) {
 		s.down.send(&wire.State{Sub: s.id, State: now})
 	default:
 		for l, c := range now.Clocks {
-			if c != said.Clocks[l] {
-				s.down.send(&wire.Report{Sub: s.id, Layer: media.Layer(l), Source: now.Info.Source, Clock: c})
+			if c != said.Clocks[l] || now.Births[l] != said.Births[l] {
+				s.down.send(&wire.Report{Sub: s.id, Layer: media.Layer(l), Source: now.Info.Source, Clock: c, Birth: now.Births[l]})
 			}
 		}
 	}

@@ -24,7 +24,12 @@ type branch struct {
 // class plays a story of some seconds on a branch, and checks that the student has missed nothing.
 func (w *world) class(seconds int, story func(*branch)) {
 	w.t.Helper()
-	s := &branch{world: w, home: w.node("h", ""), a: w.node("a", "h"), b: w.node("b", "h"), edge: w.node("e", "a")}
+	w.play(&branch{world: w, home: w.node("h", ""), a: w.node("a", "h"), b: w.node("b", "h"), edge: w.node("e", "a")}, seconds, story)
+}
+
+// play is class on nodes that are there.
+func (w *world) play(s *branch, seconds int, story func(*branch)) {
+	w.t.Helper()
 	s.edge.router.set(Hop{Node: "a", Standby: "b", Epoch: epoch}, epoch)
 	s.class = s.home.publish(camera, 3)
 	s.student = s.edge.watch(camera, 0, 1, 2)
@@ -130,6 +135,31 @@ func TestStandbyTakesOverOnALossyWay(t *testing.T) {
 			time.Sleep(3 * time.Second)
 			s.gap("parent cut off", time.Second)
 		})
+	})
+}
+
+func TestSoundOfACutIsNotMissed(t *testing.T) {
+	inWorld(t, 25*time.Millisecond, 0, func(t *testing.T, w *world) {
+		home, edge := w.node("h", ""), w.node("e", "h")
+		class, student := home.publish(microphone, 1), edge.watch(microphone, 0)
+		time.Sleep(2 * time.Second)
+		from := class.numbers()
+		speak := func(d time.Duration) {
+			for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+				class.write(1, 80, false)
+			}
+		}
+		speak(2 * time.Second)
+		for range 8 {
+			w.net.sever(host("e"), true)
+			speak(1300 * time.Millisecond)
+			w.net.sever(host("e"), false)
+			speak(2*stable + time.Second)
+		}
+		time.Sleep(time.Second)
+		if n := student.missing(t, 0, from[0], class.number[0]); n != 0 {
+			t.Errorf("%d of %d packets are missing", n, class.number[0]-from[0])
+		}
 	})
 }
 

@@ -15,9 +15,11 @@ type LinkStatus struct {
 	Stripes       int                  `json:"stripes"`
 	RTT           float64              `json:"rtt_ms"`          // by heartbeats, with what the hosts add
 	Offset        float64              `json:"clock_offset_ms"` // the peer's clock minus ours
-	Loss          float64              `json:"loss"`            // of the QUIC packets that this end sent
+	Loss          float64              `json:"loss"`            // of what this end sent in the last one or two minutes; 0 while not known
 	Window        uint64               `json:"window_bytes"`    // of all stripes
 	Queued        int                  `json:"queued_packets"`
+	Protected     bool                 `json:"protected"` // parity goes with live video to this child
+	Parity        float64              `json:"parity"`    // packets of parity for each protected one, since the link is there
 	Packets       uint64               `json:"packets"`
 	Bytes         uint64               `json:"bytes"`
 	Subscriptions []SubscriptionStatus `json:"subscriptions"`
@@ -27,6 +29,7 @@ type LinkStatus struct {
 type SubscriptionStatus struct {
 	Room    string         `json:"room"`
 	Track   string         `json:"track"`
+	Origin  string         `json:"origin,omitempty"` // where the track is born, if not at the room's home
 	Epoch   uint64         `json:"epoch"`
 	Layers  media.LayerSet `json:"layers"`
 	Standby bool           `json:"standby"` // no packet flows: the parent stands by
@@ -45,7 +48,7 @@ func (l *Links) Status() []LinkStatus {
 		for _, in := range u.list() {
 			state, _, _ := in.answer()
 			s.add(SubscriptionStatus{
-				Room: in.track.ID().Room, Track: in.track.ID().Name, Epoch: in.epoch,
+				Room: in.track.ID().Room, Track: in.track.ID().Name, Origin: in.track.ID().Origin, Epoch: in.epoch,
 				Layers: media.LayerSet(in.wants.Load()), Standby: in.standby.Load(), Live: state.Live, Path: state.Path,
 				Packets: in.packets.Load(), Bytes: in.bytes.Load(),
 			})
@@ -55,6 +58,10 @@ func (l *Links) Status() []LinkStatus {
 	for _, d := range downs {
 		s := d.status()
 		s.Queued = d.queue.waiting()
+		s.Protected = d.guard.on.Load()
+		if n := d.guard.data.Load(); n > 0 {
+			s.Parity = float64(d.guard.parity.Load()) / float64(n)
+		}
 		for _, sub := range d.list() {
 			s.add(sub.status())
 		}
@@ -72,7 +79,7 @@ func (s *LinkStatus) add(sub SubscriptionStatus) {
 func (s *serving) status() SubscriptionStatus {
 	w, _ := s.down.links.ways.look(s.track)
 	st := SubscriptionStatus{
-		Room: s.room, Track: s.track.ID().Name, Epoch: s.epoch, Live: s.track.State().Live, Path: w.path,
+		Room: s.room, Track: s.track.ID().Name, Origin: s.track.ID().Origin, Epoch: s.epoch, Live: s.track.State().Live, Path: w.path,
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -89,16 +96,12 @@ func (l *link) status() LinkStatus {
 		Peer: l.peer, Direction: direction(l.up), Age: time.Since(l.born).Seconds(),
 		RTT: time.Duration(l.rtt.Load()).Seconds() * 1e3, Offset: float64(l.offset.Load()) / 1e3,
 	}
-	var sent, lost uint64
 	for _, stripe := range *l.stripes.Load() {
 		st := stripe.conn.ConnectionStats()
-		sent, lost = sent+st.PacketsSent, lost+st.PacketsLost
 		s.Window += st.CongestionWindow
 		s.Stripes++
 	}
-	if sent > 0 {
-		s.Loss = float64(lost) / float64(sent)
-	}
+	s.Loss, _ = l.loss().share()
 	return s
 }
 

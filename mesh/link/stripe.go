@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/quic-go/quic-go"
+
+	"lyceum/mesh/wire"
 )
 
 // stripe is one QUIC connection of a link.
@@ -29,11 +31,14 @@ func newStripe(index int, conn *quic.Conn, stream *quic.Stream) *stripe {
 }
 
 // window estimates what a connection has under way, which quic-go does not tell: the bytes that were written to it
-// during the last round trip.
+// during the last round trip, and what it found lost meanwhile and sends again.
 type window struct {
-	log   []written // in order of time, from first on
-	first int
-	bytes int // sum of the log
+	log    []written // in order of time, from first on
+	first  int
+	bytes  int       // sum of the log
+	lost   uint64    // bytes, at the last look
+	credit float64   // bytes that the connection's own pacing lets go at once
+	filled time.Time // when credit was made up last
 }
 
 type written struct {
@@ -51,10 +56,33 @@ func (w *window) add(now time.Time, bytes int) {
 	}
 	w.log = append(w.log, written{now, bytes})
 	w.bytes += bytes
+	w.credit = max(0, w.credit-float64(bytes))
+}
+
+const (
+	// pacedBurst is what quic-go sends at once after a pause: ten packets. Beyond it, it spreads packets over the round trip.
+	pacedBurst = 10 * 1280
+	// pacedLag is how long a chunk may take to leave by that for its stripe to go on being preferred.
+	pacedLag = time.Millisecond
+)
+
+// prompt reports whether a whole chunk would leave within pacedLag.
+func (w *window) prompt(now time.Time, stats *quic.ConnectionStats) bool {
+	if stats.SmoothedRTT <= 0 {
+		return false
+	}
+	rate := float64(stats.CongestionWindow) / stats.SmoothedRTT.Seconds()
+	w.credit = min(pacedBurst, w.credit+now.Sub(w.filled).Seconds()*rate)
+	w.filled = now
+	return w.credit+rate*pacedLag.Seconds() >= wire.MaxChunk
 }
 
 // headroom is how many more bytes the congestion window takes now; idle is true if nothing is under way.
 func (w *window) headroom(now time.Time, stats *quic.ConnectionStats) (bytes int, idle bool) {
+	if stats.BytesLost > w.lost {
+		w.add(now, int(stats.BytesLost-w.lost))
+	}
+	w.lost = stats.BytesLost
 	for w.first < len(w.log) && now.Sub(w.log[w.first].at) >= stats.SmoothedRTT {
 		w.bytes -= w.log[w.first].bytes
 		w.first++

@@ -3,7 +3,6 @@ package link
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -27,11 +26,12 @@ const (
 // upLink is a link to a parent.
 type upLink struct {
 	link
-	arrivals chan *quic.ReceiveStream // to a receiver that has nothing to do
-	slots    chan struct{}            // one for each chunk being received
-	early    atomic.Int32             // chunks that wait for their state
-	leaving  chan struct{}            // closed under tableMu when the parent says that it will leave
-	keepers  keepers                  // guarded by mu
+	slots   chan struct{} // one for each chunk being received, and for each receiver that waits for one
+	early   atomic.Int32  // chunks that wait for their state
+	endless atomic.Int32  // chunks in a row that came to no end in time
+	leaving chan struct{} // closed under tableMu when the parent says that it will leave
+	keepers keepers       // guarded by mu
+	mender  mender
 
 	tableMu sync.RWMutex
 	// Guarded by tableMu.
@@ -49,11 +49,11 @@ func (l *Links) dialUp(node string, id uint64) (*upLink, error) {
 		return nil, err
 	}
 	u := &upLink{
-		arrivals: make(chan *quic.ReceiveStream), slots: make(chan struct{}, openChunks), subs: map[uint64]*intake{},
+		slots: make(chan struct{}, openChunks), subs: map[uint64]*intake{},
 		leaving: make(chan struct{}),
 		keepers: keepers{stop: map[int]context.CancelFunc{}},
 	}
-	u.init(l, node, true, id, welcome.Boot)
+	u.init(l, node, true, id, welcome.Boot, welcome.Version)
 	u.add(first, r)
 	u.resize(cmp.Or(l.cfg.Stripes, startStripes))
 	u.tasks.Go(u.watchStripes)
@@ -67,8 +67,8 @@ func (l *Links) dialStripe(ctx context.Context, node string, id uint64, i int) (
 		return nil, nil, nil, err
 	}
 	s, r, welcome, err := l.greet(ctx, conn, id, i)
-	if err == nil && welcome.Version != wire.Version {
-		err = errors.New("it speaks no version of the protocol that this node does")
+	if speaks := wire.Versions(l.cfg.Version); err == nil && !slices.Contains(speaks, welcome.Version) {
+		err = fmt.Errorf("%w: this node speaks %v", ErrVersion, speaks)
 	}
 	if err == nil && welcome.Node != node {
 		err = fmt.Errorf("%w: it calls itself %q", wire.ErrMalformed, welcome.Node)
@@ -90,7 +90,7 @@ func (l *Links) greet(ctx context.Context, conn *quic.Conn, id uint64, i int) (*
 	}
 	defer context.AfterFunc(ctx, func() { stream.CancelRead(0) })()
 	_, err = stream.Write(wire.AppendMessage(nil, &wire.Hello{
-		Versions: []uint64{wire.Version}, Node: l.cfg.Node, Link: id,
+		Versions: wire.Versions(l.cfg.Version), Node: l.cfg.Node, Link: id,
 		Stripe: uint64(i), Stripes: uint64(cmp.Or(l.cfg.Stripes, maxStripes)), Boot: l.cfg.Boot,
 	}))
 	if err != nil {

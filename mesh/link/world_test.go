@@ -51,18 +51,23 @@ type lossy struct {
 	mu   sync.Mutex
 	rand *rand.Rand
 	loss float64
-	cut  map[string]bool // hosts that nothing reaches or leaves
-	line *narrow         // that all packets to a host go through; nil for none
-	hole string          // a socket that nothing reaches
-	mute string          // a socket that nothing leaves
+	cut  map[string]bool          // hosts that nothing reaches or leaves
+	line *narrow                  // that all packets to a host go through; nil for none
+	hole string                   // a socket that nothing reaches
+	lags map[string]time.Duration // how much longer the way is that leaves a host
+	mute string                   // a socket that nothing leaves
 }
 
 func (l *lossy) SendPacket(p simnet.Packet) error {
 	from, to := p.From.(*net.UDPAddr).IP.String(), p.To.(*net.UDPAddr).IP.String()
 	l.mu.Lock()
 	lost := l.rand.Float64() < l.loss || l.cut[from] || l.cut[to] || l.mute == p.From.String() || l.hole == p.To.String()
-	line := l.line
+	line, lag := l.line, l.lags[from]
 	l.mu.Unlock()
+	if lag > 0 && !lost {
+		time.AfterFunc(lag, func() { _ = l.PerfectRouter.SendPacket(p) })
+		return nil
+	}
 	if line != nil && line.to == to && !lost {
 		line.pass(len(p.Data), func() { _ = l.PerfectRouter.SendPacket(p) })
 		return nil
@@ -79,9 +84,11 @@ func (l *lossy) sever(host string, cut bool) {
 	l.cut[host] = cut
 }
 
-// inWorld runs a story in simulated time on a network with the given delay and loss.
+// inWorld runs a story in simulated time on a network with the given delay and loss, beside other stories: time in one does
+// not pass because another needs the processor.
 func inWorld(t *testing.T, delay time.Duration, loss float64, story func(*testing.T, *world)) {
 	t.Helper()
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		a, err := pki.NewAuthority("demo", 0)
 		if err != nil {
@@ -182,29 +189,34 @@ func (w *world) resolve(n string) (string, bool) {
 type testRouter struct {
 	mu      sync.Mutex
 	hop     Hop
-	spare   string // for when the hop and its standby are to be avoided
+	spare   string         // for when the hop and its standby are to be avoided
+	origins map[string]Hop // the ways to other nodes than the home
 	epoch   uint64
 	changed chan struct{}
 }
 
 var errNobody = errors.New("nobody is home")
 
-func (r *testRouter) Next(_ string, avoid []string) (Hop, error) {
+func (r *testRouter) Next(track media.TrackID, avoid []string) (Hop, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.hop == (Hop{}) {
+	hop := r.hop
+	if track.Origin != "" {
+		hop = r.origins[track.Origin]
+	}
+	if hop == (Hop{}) {
 		return Hop{}, errNobody
 	}
 	var free []string
-	for _, node := range []string{r.hop.Node, r.hop.Standby, r.spare} {
+	for _, node := range []string{hop.Node, hop.Standby, r.spare} {
 		if node != "" && !slices.Contains(avoid, node) {
 			free = append(free, node)
 		}
 	}
-	if r.hop.Self || len(free) == 0 {
-		return r.hop, nil
+	if hop.Self || len(free) == 0 {
+		return hop, nil
 	}
-	return Hop{Node: free[0], Standby: strings.Join(free[1:min(len(free), 2)], ""), Epoch: r.hop.Epoch}, nil
+	return Hop{Node: free[0], Standby: strings.Join(free[1:min(len(free), 2)], ""), Epoch: hop.Epoch}, nil
 }
 
 func (r *testRouter) Changed() <-chan struct{} {

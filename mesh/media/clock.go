@@ -20,6 +20,24 @@ func MicrosFromNTP(ntp uint64) int64 {
 	return sec*1e6 + int64((ntp&0xffffffff)*1e6+1<<31)>>32
 }
 
+// MaxBirthAge is how long a clock that says when packets were born is believed. It is told anew every second; publishers'
+// clocks drift by up to 100 millionths, which are 6 ms in a minute.
+const MaxBirthAge = time.Minute
+
+// Age is how long ago a packet was born, by a clock that ties timestamps to the moments of birth and by the same host's
+// present, in microseconds since the Unix epoch. It is not known without such a clock, or with one of long ago.
+func (c Clock) Age(timestamp, rate uint32, now int64) (age time.Duration, known bool) {
+	if !c.Known() || rate == 0 || time.Duration(now-MicrosFromNTP(c.NTP))*time.Microsecond > MaxBirthAge {
+		return 0, false
+	}
+	return time.Duration(now-c.Micros(timestamp, rate)) * time.Microsecond, true
+}
+
+// Later is the clock as another host would say it whose own is ahead by some microseconds.
+func (c Clock) Later(micros int64) Clock {
+	return Clock{NTP: NTPFromMicros(MicrosFromNTP(c.NTP) + micros), RTP: c.RTP}
+}
+
 // At returns the RTP timestamp that belongs to a moment of the publisher's clock, at a codec clock of rate Hz.
 func (c Clock) At(micros int64, rate uint32) uint32 {
 	d := micros - MicrosFromNTP(c.NTP)

@@ -92,9 +92,18 @@ type Codec struct {
 // TrackID names a track. Names within a room are fixed by what is published: "camera", "microphone".
 type TrackID struct {
 	Room, Name string
+	// Origin is the node where the track is born, for one that is not born at the room's home; "" means the home, wherever
+	// that is just now.
+	Origin string
 }
 
-func (id TrackID) String() string { return id.Room + "/" + id.Name }
+// String is the room and the name, and the origin of a track that is not born at the home: "algebra/talk@sin-1".
+func (id TrackID) String() string {
+	if id.Origin != "" {
+		return id.Room + "/" + id.Name + "@" + id.Origin
+	}
+	return id.Room + "/" + id.Name
+}
 
 // The tracks of a teacher's publication.
 const (

@@ -144,6 +144,7 @@ func (h *Hub) release(e *entry) {
 type TrackStatus struct {
 	Room     string        `json:"room"`
 	Name     string        `json:"name"`
+	Origin   string        `json:"origin,omitempty"` // where it is born, if not at the room's home
 	Live     bool          `json:"live"`
 	Codec    string        `json:"codec,omitempty"`
 	Layers   []LayerStatus `json:"layers,omitempty"`
@@ -179,7 +180,7 @@ func (h *Hub) Status() []TrackStatus {
 		list = append(list, s)
 	}
 	slices.SortFunc(list, func(a, b TrackStatus) int {
-		return cmp.Or(strings.Compare(a.Room, b.Room), strings.Compare(a.Name, b.Name))
+		return cmp.Or(strings.Compare(a.Room, b.Room), strings.Compare(a.Name, b.Name), strings.Compare(a.Origin, b.Origin))
 	})
 	return list
 }
@@ -189,7 +190,7 @@ func (t *Track) status() TrackStatus {
 	defer t.mu.Unlock()
 	info := t.state.Info
 	s := TrackStatus{
-		Room: t.id.Room, Name: t.id.Name, Live: t.state.Live, Codec: info.Codec.MimeType, Hops: t.state.Hops,
+		Room: t.id.Room, Name: t.id.Name, Origin: t.id.Origin, Live: t.state.Live, Codec: info.Codec.MimeType, Hops: t.state.Hops,
 		Readers: len(t.readers), Packets: t.packets, Bytes: t.bytes, Requests: t.keys,
 	}
 	for l, layer := range info.Layers {

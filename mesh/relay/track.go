@@ -31,6 +31,9 @@ type State struct {
 	Info media.TrackInfo
 	// Clocks are the publisher's last sender reports, one for each layer.
 	Clocks [media.MaxLayers]media.Clock
+	// Births tie each layer's timestamps to when they reached the node where the track was born, by this node's clock. They
+	// are not known of tracks that come by way of nodes that do not tell.
+	Births [media.MaxLayers]media.Clock
 	// Hops is the number of nodes between here and the home; 0 at the home.
 	Hops int
 }
@@ -80,7 +83,7 @@ func (t *Track) Start(info media.TrackInfo) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.state.Info.Source != info.Source {
-		t.state.Clocks = [media.MaxLayers]media.Clock{}
+		t.state.Clocks, t.state.Births = [media.MaxLayers]media.Clock{}, [media.MaxLayers]media.Clock{}
 	}
 	t.state.Live = true
 	t.state.Info = info
@@ -126,6 +129,16 @@ func (t *Track) Report(l media.Layer, c media.Clock) {
 	}
 }
 
+// Born ties a layer's timestamps to when they reached the node where the track was born, by this node's clock.
+func (t *Track) Born(l media.Layer, c media.Clock) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if l < media.MaxLayers && t.state.Births[l] != c {
+		t.state.Births[l] = c
+		t.changedLocked()
+	}
+}
+
 // SetHops says how far the home is.
 func (t *Track) SetHops(n int) {
 	t.mu.Lock()
@@ -156,22 +169,57 @@ func (t *Track) changedLocked() {
 func (t *Track) Write(p *media.Packet) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	result := unknown
-	if p.Layer < media.MaxLayers && t.rings[p.Layer] != nil {
-		result = t.rings[p.Layer].write(p, t.state.Info.Source)
-	}
+	result := t.writeLocked(p)
 	t.metrics.packets[result].Inc()
 	if result != written {
 		return false
 	}
-	t.packets++
-	t.bytes += uint64(len(p.Payload))
+	t.wakeLocked(media.LayersOf(p.Layer))
+	return true
+}
+
+// WriteAll is Write for packets that came together: readers are woken once for all of them. It returns how many of the
+// packets Write would have taken.
+func (t *Track) WriteAll(packets []media.Packet) (taken int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var results [outcomes]int
+	var layers media.LayerSet
+	for i := range packets {
+		result := t.writeLocked(&packets[i])
+		results[result]++
+		if result == written {
+			layers = layers.Add(packets[i].Layer)
+		}
+	}
+	for result, n := range results {
+		if n > 0 {
+			t.metrics.packets[result].Add(float64(n))
+		}
+	}
+	t.wakeLocked(layers)
+	return results[written]
+}
+
+func (t *Track) writeLocked(p *media.Packet) outcome {
+	if p.Layer >= media.MaxLayers || t.rings[p.Layer] == nil {
+		return unknown
+	}
+	result := t.rings[p.Layer].write(p, t.state.Info.Source)
+	if result == written {
+		t.packets++
+		t.bytes += uint64(len(p.Payload))
+	}
+	return result
+}
+
+// wakeLocked wakes the readers that want any of some layers.
+func (t *Track) wakeLocked(layers media.LayerSet) {
 	for _, r := range t.readers {
-		if r.want.Has(p.Layer) {
+		if r.want&layers != 0 {
 			poke(r.wait)
 		}
 	}
-	return true
 }
 
 // Demands is poked when the demand changed. It is for the writer of the track alone.

@@ -266,3 +266,45 @@ func BenchmarkWriteAndRead(b *testing.B) {
 		r.Next(&out)
 	}
 }
+
+func TestWhatComesTogetherWakesOnceAndCountsAsOneByOne(t *testing.T) {
+	track := testTrack(t)
+	r := track.NewReader()
+	defer r.Close()
+	r.Want(media.LayersOf(1))
+	<-r.Wait()
+	other := track.NewReader()
+	defer other.Close()
+	other.Want(media.LayersOf(2))
+	<-other.Wait()
+	packet := func(l media.Layer, number uint64) media.Packet {
+		return media.Packet{Layer: l, Source: 1, Number: number, Payload: []byte{byte(number)}}
+	}
+	taken := track.WriteAll([]media.Packet{packet(1, 7), packet(1, 8), packet(1, 7), packet(3, 9), packet(1, 6)})
+	if taken != 3 {
+		t.Errorf("%d of a duplicate, an unknown layer and three others were taken", taken)
+	}
+	select {
+	case <-r.Wait():
+	default:
+		t.Error("the reader was not woken")
+	}
+	select {
+	case <-r.Wait():
+		t.Error("the reader was woken twice")
+	case <-other.Wait():
+		t.Error("a reader of another layer was woken")
+	default:
+	}
+	if got := read(r); len(got) != 3 || got[0] != 7 || got[1] != 8 || got[2] != 6 {
+		t.Errorf("the reader got %v", got)
+	}
+	if track.WriteAll(nil) != 0 || track.WriteAll([]media.Packet{packet(1, 7)}) != 0 {
+		t.Error("what is there already was taken")
+	}
+	select {
+	case <-r.Wait():
+		t.Error("the reader was woken for a duplicate")
+	default:
+	}
+}

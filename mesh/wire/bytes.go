@@ -11,8 +11,10 @@ import (
 const (
 	// Protocol is the ALPN of links.
 	Protocol = "cascade/1"
-	// Version is the newest version of the protocol that this package speaks.
-	Version = 1
+	// Version is the newest version of the protocol that this package speaks. Version 2 has shards and parity beside chunks.
+	Version = 2
+	// Oldest is the oldest version that it still speaks: a class goes on while a cluster goes from one release to the next.
+	Oldest = 1
 	// MaxMessage bounds the body of a message, in bytes.
 	MaxMessage = 64 << 10
 	// MaxName bounds the names of nodes, rooms and tracks, in bytes.

@@ -23,6 +23,10 @@ const (
 	KindChunk = 1
 	// KindHeartbeat begins a heartbeat.
 	KindHeartbeat = 2
+	// KindShard begins a chunk that parity protects.
+	KindShard = 3
+	// KindParity begins a parity shard.
+	KindParity = 4
 )
 
 // Packer writes chunks: Begin with a packet, Append more while Takes says so.

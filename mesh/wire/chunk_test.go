@@ -127,13 +127,18 @@ func TestChunkHeaderMayGrow(t *testing.T) {
 }
 
 func TestHeartbeatComesBack(t *testing.T) {
-	want := Heartbeat{Sent: math.MaxInt64, Echo: -1, Came: 5}
+	want := Heartbeat{Sent: math.MaxInt64, Echo: -1, Came: 5, Heard: math.MaxUint64}
 	b := AppendHeartbeat(nil, want)
 	if got, err := ParseHeartbeat(append(b, "more"...)); err != nil || got != want {
 		t.Fatalf("%+v, %v", got, err)
 	}
+	const before = 25 // a peer of the first release sends so many
 	for n := range b {
-		if _, err := ParseHeartbeat(b[:n]); !errors.Is(err, ErrMalformed) {
+		if got, err := ParseHeartbeat(b[:n]); n == before {
+			if err != nil || got.Heard != 0 || got.Came != 5 {
+				t.Fatalf("of a peer that does not count: %+v, %v", got, err)
+			}
+		} else if !errors.Is(err, ErrMalformed) {
 			t.Fatalf("%d bytes: %v", n, err)
 		}
 	}
@@ -166,6 +171,11 @@ func FuzzChunk(f *testing.F) {
 	f.Add(pack(nil, 1, short))
 	f.Add(pack(nil, 1, short[:1]))
 	f.Add([]byte{KindChunk, 0})
+	for version := Oldest; version <= Version; version++ {
+		for _, p := range readPinned(f, version) {
+			f.Add(p.bytes)
+		}
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		sub, packets, err := unpack(b)
 		if err != nil || len(packets) == 0 {
@@ -179,7 +189,7 @@ func FuzzChunk(f *testing.F) {
 }
 
 func FuzzHeartbeat(f *testing.F) {
-	f.Add(AppendHeartbeat(nil, Heartbeat{1, 2, 3}))
+	f.Add(AppendHeartbeat(nil, Heartbeat{1, 2, 3, 4}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		h, err := ParseHeartbeat(b)
 		if err != nil {

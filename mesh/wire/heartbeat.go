@@ -10,6 +10,9 @@ type Heartbeat struct {
 	Echo int64
 	// Came is when that heartbeat arrived, in microseconds of the sender's clock.
 	Came int64
+	// Heard is how many heartbeats have come the other way on the link so far, each copy counted. It tells the peer what the
+	// way there loses. Peers that do not know the field leave it out, which reads as 0.
+	Heard uint64
 }
 
 // AppendHeartbeat appends a heartbeat to b.
@@ -17,7 +20,8 @@ func AppendHeartbeat(b []byte, h Heartbeat) []byte {
 	b = append(b, KindHeartbeat)
 	b = binary.BigEndian.AppendUint64(b, uint64(h.Sent))
 	b = binary.BigEndian.AppendUint64(b, uint64(h.Echo))
-	return binary.BigEndian.AppendUint64(b, uint64(h.Came))
+	b = binary.BigEndian.AppendUint64(b, uint64(h.Came))
+	return binary.BigEndian.AppendUint64(b, h.Heard)
 }
 
 // ParseHeartbeat reads a heartbeat.
@@ -27,5 +31,8 @@ func ParseHeartbeat(b []byte) (Heartbeat, error) {
 		c.fail("this is no heartbeat")
 	}
 	h := Heartbeat{Sent: int64(c.fixed64()), Echo: int64(c.fixed64()), Came: int64(c.fixed64())}
+	if c.err == nil && len(c.b) > 0 {
+		h.Heard = c.fixed64()
+	}
 	return h, c.err
 }

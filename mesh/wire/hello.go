@@ -13,7 +13,8 @@ type Hello struct {
 	Node string
 	// Link counts the links of the child's process. Of two to one parent the later replaces the earlier.
 	Link uint64
-	// Stripe is the stripe's place among the Stripes that the link may have. The messages of the link go on stripe 0.
+	// Stripe is the stripe's place among the Stripes that the link may have. The messages of the link go on stripe 0. A
+	// parent takes no more of them than it knows to use.
 	Stripe, Stripes uint64
 	// Boot is when the child's process started, in milliseconds since the Unix epoch. It tells a restarted node from
 	// one that was only away.
@@ -47,9 +48,23 @@ func (h *Hello) parseBody(c *cursor) {
 	h.Boot = c.uvarint()
 }
 
-// Agree returns the newest version that both the child and this package speak.
-func (h *Hello) Agree() (version uint64, ok bool) {
-	return Version, slices.Contains(h.Versions, Version)
+// Versions lists the versions from Oldest to the given one, the newest first. It is what a node puts into Hello.
+func Versions(newest uint64) (list []uint64) {
+	for v := min(newest, Version); v >= Oldest; v-- {
+		list = append(list, v)
+	}
+	return list
+}
+
+// Agree returns the newest version that the child speaks and that is not newer than the given one, which is the newest
+// that the parent speaks. Without one in common it returns 0 and false.
+func (h *Hello) Agree(newest uint64) (version uint64, ok bool) {
+	for _, v := range Versions(newest) {
+		if slices.Contains(h.Versions, v) {
+			return v, true
+		}
+	}
+	return 0, false
 }
 
 // Welcome is the parent's answer to Hello.

@@ -22,40 +22,62 @@ type TrackState struct {
 	// Path is the way the track takes to the parent: the parent itself, then its parent, and so on as far as is known.
 	// A child that finds itself in it leaves, because the parent waits for the child in turn.
 	Path []string
+	// Births tie each layer's RTP timestamps to when they reached the node where the track was born, by the parent's clock.
+	// Peers that do not know the field leave it out.
+	Births [media.MaxLayers]media.Clock
 }
 
 func (s *TrackState) append(b []byte) []byte {
 	b = appendBool(b, s.Known)
 	b = appendBool(b, s.Live)
 	b = appendBlock(b, appendInfo(nil, &s.Info))
-	b = append(b, media.MaxLayers)
-	for _, c := range s.Clocks {
-		b = binary.BigEndian.AppendUint64(b, c.NTP)
-		b = binary.BigEndian.AppendUint32(b, c.RTP)
-	}
+	b = appendClocks(b, &s.Clocks)
 	b = binary.AppendUvarint(b, uint64(s.Hops))
-	return appendTexts(b, s.Path)
+	b = appendTexts(b, s.Path)
+	return appendClocks(b, &s.Births)
 }
 
 func (s *TrackState) parse(c *cursor) {
 	s.Known = c.flag()
 	s.Live = c.flag()
 	c.block(func(c *cursor) { parseInfo(c, &s.Info) })
-	for l := range c.octet() {
-		clock := media.Clock{NTP: c.fixed64(), RTP: c.fixed32()}
-		if l < media.MaxLayers {
-			s.Clocks[l] = clock
-		}
-	}
+	s.Clocks = parseClocks(c)
 	s.Hops = int(c.below(MaxPath, "the distance of the home"))
 	s.Path = c.texts()
 	if len(s.Path) > MaxPath {
 		c.fail("the path is too long")
 	}
+	if c.err == nil && len(c.b) > 0 {
+		s.Births = parseClocks(c)
+	}
 	if s.Live && c.err == nil && (len(s.Info.Layers) == 0 || s.Info.Codec.ClockRate == 0) {
 		c.fail("a live track has no layer or no clock rate")
 	}
 }
+
+// appendClocks appends a clock for each layer.
+func appendClocks(b []byte, clocks *[media.MaxLayers]media.Clock) []byte {
+	b = append(b, media.MaxLayers)
+	for _, c := range clocks {
+		b = appendClock(b, c)
+	}
+	return b
+}
+
+func parseClocks(c *cursor) (clocks [media.MaxLayers]media.Clock) {
+	for l := range c.octet() {
+		if clock := parseClock(c); l < media.MaxLayers {
+			clocks[l] = clock
+		}
+	}
+	return clocks
+}
+
+func appendClock(b []byte, c media.Clock) []byte {
+	return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(b, c.NTP), c.RTP)
+}
+
+func parseClock(c *cursor) media.Clock { return media.Clock{NTP: c.fixed64(), RTP: c.fixed32()} }
 
 func appendInfo(b []byte, i *media.TrackInfo) []byte {
 	b = append(b, byte(i.Kind))
@@ -117,12 +139,15 @@ func (s *State) parseBody(c *cursor) {
 	s.State.parse(c)
 }
 
-// Report is a sender report of the publisher. It goes down.
+// Report is the newest of what ties a layer's timestamps to clocks. It goes down.
 type Report struct {
 	Sub    uint64
 	Layer  media.Layer
 	Source uint32
-	Clock  media.Clock
+	// Clock is the publisher's last sender report, unchanged; zero if there was none.
+	Clock media.Clock
+	// Birth is as TrackState.Births has it. Peers that do not know the field leave it out.
+	Birth media.Clock
 }
 
 func (*Report) kind() uint64 { return kindReport }
@@ -131,14 +156,15 @@ func (r *Report) appendBody(b []byte) []byte {
 	b = binary.AppendUvarint(b, r.Sub)
 	b = binary.AppendUvarint(b, uint64(r.Layer))
 	b = binary.BigEndian.AppendUint32(b, r.Source)
-	b = binary.BigEndian.AppendUint64(b, r.Clock.NTP)
-	return binary.BigEndian.AppendUint32(b, r.Clock.RTP)
+	return appendClock(appendClock(b, r.Clock), r.Birth)
 }
 
 func (r *Report) parseBody(c *cursor) {
 	r.Sub = c.uvarint()
 	r.Layer = c.layer()
 	r.Source = c.fixed32()
-	r.Clock.NTP = c.fixed64()
-	r.Clock.RTP = c.fixed32()
+	r.Clock = parseClock(c)
+	if c.err == nil && len(c.b) > 0 {
+		r.Birth = parseClock(c)
+	}
 }

@@ -21,6 +21,8 @@ type Subscribe struct {
 	Standby bool
 	// From is the first packet that the child lacks, for each layer; 0 means that it has nothing.
 	From [media.MaxLayers]uint64
+	// Track.Origin comes last. Version 1 does not know it and would serve the track of that name that comes from the
+	// room's home, so that a track with an origin is asked for from version 2 on.
 }
 
 func (*Subscribe) kind() uint64 { return kindSubscribe }
@@ -32,7 +34,8 @@ func (s *Subscribe) appendBody(b []byte) []byte {
 	b = binary.AppendUvarint(b, s.Epoch)
 	b = append(b, byte(s.Layers))
 	b = appendBool(b, s.Standby)
-	return appendFrom(b, s.From)
+	b = appendFrom(b, s.From)
+	return appendText(b, s.Track.Origin)
 }
 
 func (s *Subscribe) parseBody(c *cursor) {
@@ -43,8 +46,14 @@ func (s *Subscribe) parseBody(c *cursor) {
 	s.Layers = c.layers()
 	s.Standby = c.flag()
 	s.From = parseFrom(c)
+	if c.err == nil && len(c.b) > 0 {
+		s.Track.Origin = c.text()
+	}
 	if c.err == nil && (!fits(s.Track.Room) || !fits(s.Track.Name)) {
 		c.fail("the name of a room or track is empty or too long")
+	}
+	if c.err == nil && len(s.Track.Origin) > MaxName {
+		c.fail("the name of a track's origin is too long")
 	}
 }
 

@@ -7,4 +7,8 @@
 //
 // A command may be given at any node, which carries it to the leader and tries again until it knows the outcome. The
 // machine that all voters run (machine.go) recognises a repeated command, so that trying again is harmless.
+//
+// Voters of two releases that follow each other work together: all is JSON, and fields that a node does not know are passed
+// over. But the machines must stay alike. So a new command, or a field of one that changes what it does, may be said only
+// by the release after the one that learnt to understand it.
 package directory

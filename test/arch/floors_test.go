@@ -9,7 +9,7 @@ import (
 // floors are the packages from the ground up. A package imports those of the floors below it.
 var floors = [][]string{
 	0: {"geo", "mesh/media"},
-	1: {"mesh/relay", "mesh/wire", "mesh/gossip", "mesh/pki"},
+	1: {"mesh/relay", "mesh/wire", "mesh/parity", "mesh/gossip", "mesh/pki"},
 	2: {"mesh/link"},
 	3: {"routing", "routing/directory", "routing/ticket", "routing/wish"},
 	4: {"routing/api", "origin", "origin/whip", "edge", "edge/fan", "edge/forward", "edge/whep", "edge/page"},

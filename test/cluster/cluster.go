@@ -63,7 +63,7 @@ type Node struct {
 }
 
 // New starts nodes of the given names, joined by equal paths, and waits until all are ready. Each is in a region of its
-// own, named like it, unless its name is written "region/name".
+// own, named like it, unless its name is written "region/name", and has the usual roles, unless they follow: "name:hub,edge".
 func New(t testing.TB, path sim.Path, names ...string) *Cluster {
 	t.Helper()
 	c := &Cluster{t: t, Net: sim.New(t, path), dir: t.TempDir()}
@@ -86,7 +86,12 @@ func New(t testing.TB, path sim.Path, names ...string) *Cluster {
 	c.write("gossip.key", []byte(base64.StdEncoding.EncodeToString(secret)))
 	ids := make([]string, len(names))
 	regions := make([]string, len(names))
+	roles := make([][]string, len(names))
 	for i, name := range names {
+		name, list, some := strings.Cut(name, ":")
+		if some {
+			roles[i] = strings.Split(list, ",")
+		}
 		region, id, ok := strings.Cut(name, "/")
 		if !ok {
 			id = region
@@ -94,7 +99,7 @@ func New(t testing.TB, path sim.Path, names ...string) *Cluster {
 		ids[i], regions[i] = id, region
 	}
 	for i, id := range ids {
-		c.Nodes = append(c.Nodes, c.node(i, id, regions[i], ids))
+		c.Nodes = append(c.Nodes, c.node(i, id, regions[i], roles[i], ids))
 	}
 	for _, n := range c.Nodes {
 		n.Start()
@@ -114,7 +119,7 @@ func (c *Cluster) write(file string, text []byte) {
 
 func (c *Cluster) path(file string) string { return filepath.Join(c.dir, file) }
 
-func (c *Cluster) node(i int, id, region string, voters []string) *Node {
+func (c *Cluster) node(i int, id, region string, roles, voters []string) *Node {
 	c.t.Helper()
 	cert, key, err := c.authority.Issue(id, 0)
 	if err != nil {
@@ -129,7 +134,7 @@ func (c *Cluster) node(i int, id, region string, voters []string) *Node {
 		seeds[j] = fmt.Sprintf("%s:%d", address(j), portGossip)
 	}
 	cfg := node.Config{
-		Node: id, Cluster: name, Region: region, Data: c.path(id),
+		Node: id, Cluster: name, Region: region, Roles: roles, Data: c.path(id),
 		HTTP:      node.HTTP{Listen: at(portHTTP), URL: "http://" + at(portHTTP)},
 		Admin:     node.Admin{Listen: at(portAdmin)},
 		WebRTC:    node.WebRTC{Listen: at(portWebRTC)},
@@ -269,6 +274,29 @@ func (n *Node) Tree(room string) node.Tree {
 		n.c.t.Fatal(err)
 	}
 	return t
+}
+
+// Members are the nodes of the mesh, as this one sees them.
+func (n *Node) Members() []node.NodeInfo {
+	n.c.t.Helper()
+	var list node.NodeList
+	if err := n.call(http.MethodGet, "/v1/nodes", "", &list); err != nil {
+		n.c.t.Fatal(err)
+	}
+	return list.Nodes
+}
+
+// Route is a way between two regions.
+type Route = node.Route
+
+// Routes are the ways between regions, as this node knows them.
+func (n *Node) Routes() []Route {
+	n.c.t.Helper()
+	var list node.RouteList
+	if err := n.call(http.MethodGet, "/v1/routes", "", &list); err != nil {
+		n.c.t.Fatal(err)
+	}
+	return list.Routes
 }
 
 // Parent is the node from which this one gets a room's tracks, as its own links have it.

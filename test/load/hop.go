@@ -25,20 +25,24 @@ func newHop() *cobra.Command {
 	s := Setup{Logger: slog.New(slog.DiscardHandler)}
 	e := End{}
 	var rounds int
+	var only, profiles string
 	cmd := &cobra.Command{
 		Use:   "hop",
 		Short: "Measure what one hop adds: delay on loopback, and CPU against a bare QUIC stream",
 		Long: "Measure the delay that one hop adds on loopback, and the CPU of a link for each RTP packet at either end, each\n" +
 			"end in a process of its own, against a bare QUIC connection with one stream for each track that carries the\n" +
-			"same packets. The two take turns.",
+			"same packets between the same tracks, and against one without tracks: publishers write into its streams, and\n" +
+			"what comes out is counted. The three take turns.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s.Stripes = e.Stripes
-			if err := hopDelay(cmd.Context(), cmd.OutOrStdout(), s); err != nil {
-				return err
+			if only != "cpu" {
+				if err := hopDelay(cmd.Context(), cmd.OutOrStdout(), s); err != nil || only == "delay" {
+					return err
+				}
 			}
 			e.Warm, e.For = s.Warm, s.For
-			return hopCPU(cmd.Context(), cmd.OutOrStdout(), e, rounds)
+			return hopCPU(cmd.Context(), cmd.OutOrStdout(), e, rounds, profiles)
 		},
 	}
 	f := cmd.Flags()
@@ -46,7 +50,9 @@ func newHop() *cobra.Command {
 	f.DurationVar(&s.Warm, "warm", 2*time.Second, "how long each runs before it is measured")
 	f.IntVar(&e.Stripes, "stripes", 0, "stripes of the link; 0 leaves it to the link")
 	f.IntVar(&e.Tracks, "tracks", 20, "tracks of 3 Mbps for the CPU")
-	f.IntVar(&rounds, "rounds", 3, "how often link and stream take turns")
+	f.IntVar(&rounds, "rounds", 3, "how often they take turns")
+	f.StringVar(&only, "only", "", "delay or cpu; empty measures both")
+	f.StringVar(&profiles, "cpuprofile", "", "a folder for CPU profiles of the ends, of the last round")
 	return cmd
 }
 
@@ -76,7 +82,7 @@ func hopDelay(ctx context.Context, w io.Writer, s Setup) error {
 }
 
 // hopCPU compares the CPU of a link with that of a bare stream.
-func hopCPU(ctx context.Context, w io.Writer, e End, rounds int) error {
+func hopCPU(ctx context.Context, w io.Writer, e End, rounds int, profiles string) error {
 	dir, err := os.MkdirTemp("", "lyceum-load-")
 	if err != nil {
 		return fmt.Errorf("make a folder for certificates: %w", err)
@@ -86,28 +92,36 @@ func hopCPU(ctx context.Context, w io.Writer, e End, rounds int) error {
 	if err := writeSecrets(dir, cluster, parentID, childID); err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "\nCPU for each RTP packet, µs, %d tracks of 3 Mbps; ratio [1.3].\n\n", e.Tracks)
-	fmt.Fprint(w, "| round | link parent | link child | stream parent | stream child | ratio parent | ratio child |\n|---|---|---|---|---|---|---|\n")
-	line := func(name string, l, s [2]Cost) {
-		fmt.Fprintf(w, "| %s | %.1f | %.1f | %.1f | %.1f | %.2f | %.2f |\n", name, l[0].perPacket(), l[1].perPacket(),
-			s[0].perPacket(), s[1].perPacket(), l[0].perPacket()/s[0].perPacket(), l[1].perPacket()/s[1].perPacket())
+	fmt.Fprintf(w, `
+CPU for each RTP packet, µs, %d tracks of 3 Mbps: of a link, of streams that join the same tracks, of streams without
+tracks; and what a link costs for each of theirs [1.3].
+
+| round | link: parent | child | streams: parent | child | ratio: parent | child | without tracks: parent | child | ratio: parent | child |
+|---|---|---|---|---|---|---|---|---|---|---|
+`, e.Tracks)
+	line := func(name string, c [3][2]Cost) {
+		l, s, b := c[0], c[1], c[2]
+		fmt.Fprintf(w, "| %s | %.1f | %.1f | %.1f | %.1f | %.2f | %.2f | %.1f | %.1f | %.2f | %.2f |\n", name,
+			l[0].perPacket(), l[1].perPacket(), s[0].perPacket(), s[1].perPacket(), l[0].over(s[0]), l[1].over(s[1]),
+			b[0].perPacket(), b[1].perPacket(), l[0].over(b[0]), l[1].over(b[1]))
 	}
-	var links, streams [2]Cost
+	carriers := []string{byLink, byStream, byBytes}
+	var all [3][2]Cost
 	for round := range rounds {
-		var now [2][2]Cost
-		for i, carry := range []string{byLink, byStream} {
-			e.Carry = carry
-			if now[i], err = ends(ctx, e); err != nil {
-				return fmt.Errorf("measure the CPU of a %s: %w", carry, err)
+		var now [3][2]Cost
+		for turn := range carriers {
+			i := (round + turn) % len(carriers) // a machine that becomes slower is to favour none
+			e.Carry = carriers[i]
+			if now[i], err = ends(ctx, e, profiles); err != nil {
+				return fmt.Errorf("measure the CPU of %s: %w", e.Carry, err)
+			}
+			for end := range 2 {
+				all[i][end].add(now[i][end])
 			}
 		}
-		line(fmt.Sprint(round+1), now[0], now[1])
-		for end := range 2 {
-			links[end].add(now[0][end])
-			streams[end].add(now[1][end])
-		}
+		line(fmt.Sprint(round+1), now)
 	}
-	line("all", links, streams)
+	line("all", all)
 	return nil
 }
 
@@ -116,10 +130,17 @@ func (c *Cost) add(o Cost) {
 	c.CPU += o.CPU
 }
 
-// ends runs both ends, each in a process of its own.
-func ends(ctx context.Context, e End) (costs [2]Cost, err error) {
+// ends runs both ends, each in a process of its own. Their profiles go to a folder, if one is named.
+func ends(ctx context.Context, e End, profiles string) (costs [2]Cost, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	profile := func(end string) string {
+		if profiles == "" {
+			return ""
+		}
+		return filepath.Join(profiles, e.Carry+"-"+end+".pprof")
+	}
+	e.Profile = profile("parent")
 	parent, err := spawn(ctx, e)
 	if err != nil {
 		return costs, err
@@ -129,6 +150,7 @@ func ends(ctx context.Context, e End) (costs [2]Cost, err error) {
 		return costs, errors.Join(fmt.Errorf("the parent gave no address: %w", err), parent.wait())
 	}
 	e.To = strings.TrimSpace(addr)
+	e.Profile = profile("child")
 	child, err := spawn(ctx, e)
 	if err != nil {
 		cancel()

@@ -19,6 +19,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -42,12 +43,17 @@ const (
 // lab holds a class on the hosts of a Wan.
 type lab struct {
 	// Set by Wan.run and prepare, then never changed.
-	wan    *Wan
-	dir    string
-	binary string
-	hosts  map[string]*host
-	router *router
-	out    io.Writer
+	wan     *Wan
+	dir     string
+	binary  string
+	nodes   []string          // the names
+	regions map[string]string // of the nodes
+	hosts   map[string]*host  // the nodes' and those of people
+	router  *router
+	out     io.Writer
+
+	running sync.WaitGroup  // programs that run until the class ends
+	serving context.Context // ends with the class; set by fail, for nodes that are started again
 
 	mu sync.Mutex
 	// Guarded by mu.
@@ -58,19 +64,34 @@ func (l *lab) file(name string) string { return filepath.Join(l.dir, name) }
 
 // class starts the nodes, the teacher and the students, obeys commands, and prints what the students measured.
 func (l *lab) class(ctx context.Context, in io.Reader) (err error) {
+	return l.teach(ctx, func(serving context.Context, student string) error {
+		go l.commands(serving, in) // a read of standard input ends with this process at the latest
+		first := l.nodes[0]
+		tree := l.hosts[first].command(ctx, l.binary, "tree", room)
+		return l.attend(ctx, student, func() {
+			if pause(ctx, l.wan.For*3/4) == nil {
+				if text, err := output(tree); err == nil {
+					fmt.Fprintln(l.out, text)
+				}
+			}
+		})
+	})
+}
+
+// teach starts the nodes and the teacher, and ends them after a story, which is given a student's token.
+func (l *lab) teach(ctx context.Context, story func(serving context.Context, student string) error) (err error) {
 	if err := l.prepare(ctx); err != nil {
 		return err
 	}
 	serving, stop := context.WithCancel(ctx)
-	var running sync.WaitGroup
-	defer running.Wait()
+	defer l.running.Wait()
 	defer stop()
-	for _, name := range l.wan.Nodes {
-		if err := l.start(serving, &running, l.hosts[name], name, "serve", "--config", l.file(name+".yaml")); err != nil {
+	for _, name := range l.nodes {
+		if err := l.serve(serving, name); err != nil {
 			return err
 		}
 	}
-	first := l.wan.Nodes[0]
+	first := l.nodes[0]
 	if err := l.open(ctx, first); err != nil {
 		return err
 	}
@@ -82,33 +103,41 @@ func (l *lab) class(ctx context.Context, in io.Reader) (err error) {
 	if err != nil {
 		return err
 	}
-	err = l.start(serving, &running, l.hosts[teacherHost], teacherHost, "publish", l.url(first, "whip"), "--token", teacher)
+	err = l.start(serving, l.hosts[teacherHost], teacherHost, l.binary, "publish", l.url(first, "whip"), "--token", teacher)
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(l.out, "class of %v with %d students at each of %s; between nodes %s\n\n", l.wan.For, l.wan.Students,
-		strings.Join(l.wan.Nodes, ", "), strings.Join(l.wan.Between, " "))
-	go l.commands(serving, in) // a read of standard input ends with this process at the latest
-	reports := make([]client.Report, len(l.wan.Nodes))
-	errs := make([]error, len(l.wan.Nodes))
+		strings.Join(l.nodes, ", "), strings.Join(l.wan.Between, " "))
+	return story(serving, student)
+}
+
+// attend lets the students watch while something happens, and prints what they measured.
+func (l *lab) attend(ctx context.Context, token string, meanwhile func()) error {
+	reports := make([]client.Report, len(l.nodes))
+	errs := make([]error, len(l.nodes))
 	var watching sync.WaitGroup
-	for i, name := range l.wan.Nodes {
+	for i, name := range l.nodes {
 		watching.Go(func() {
-			errs[i] = l.watch(ctx, &reports[i], l.url(name, "whep"), student)
+			errs[i] = l.watch(ctx, &reports[i], l.url(name, "whep"), token)
 		})
 	}
-	tree := l.hosts[first].command(ctx, l.binary, "tree", room)
-	if pause(ctx, l.wan.For*3/4) == nil {
-		if text, err := output(tree); err == nil {
-			fmt.Fprintln(l.out, text)
-		}
-	}
+	meanwhile()
 	watching.Wait()
 	if ctx.Err() != nil {
 		return errors.New("interrupted; the laboratory is taken down")
 	}
 	l.table(reports)
 	return errors.Join(errs...)
+}
+
+// serve starts a node, or starts it again.
+func (l *lab) serve(ctx context.Context, name string) error {
+	binary := l.binary
+	if l.wan.Other != "" && slices.Index(l.nodes, name)%2 == 1 {
+		binary = l.wan.Other
+	}
+	return l.start(ctx, l.hosts[name], name, binary, "serve", "--config", l.file(name+".yaml"))
 }
 
 // prepare makes secrets and configurations.
@@ -126,7 +155,7 @@ func (l *lab) prepare(ctx context.Context) error {
 	if err := l.writeHTTPS(); err != nil {
 		return err
 	}
-	for _, name := range l.wan.Nodes {
+	for _, name := range l.nodes {
 		if err := run(ctx, l.binary, "pki", "issue", l.file("pki"), name); err != nil {
 			return err
 		}
@@ -146,14 +175,14 @@ func (l *lab) url(name, door string) string {
 }
 
 func (l *lab) writeConfig(name string) error {
-	voters := l.wan.Nodes
+	voters := l.nodes
 	if n := min(len(voters), 5); n%2 == 0 {
 		voters = voters[:n-1]
 	} else {
 		voters = voters[:n]
 	}
 	var seeds []string
-	for _, n := range l.wan.Nodes {
+	for _, n := range l.nodes {
 		seeds = append(seeds, l.at(n, portGossip))
 	}
 	secret := func(f string) string { return filepath.Join(l.dir, "pki", f) }
@@ -162,7 +191,7 @@ func (l *lab) writeConfig(name string) error {
 		mesh["stripes"] = l.wan.Stripes
 	}
 	text, err := yaml.Marshal(map[string]any{
-		"node": name, "cluster": cluster, "region": name, "data": l.file("data-" + name),
+		"node": name, "cluster": cluster, "region": l.regions[name], "data": l.file("data-" + name),
 		"http": map[string]any{
 			"listen": l.at(name, portHTTP), "certificate": l.file("https.pem"), "key": l.file("https.key"),
 		},
@@ -211,12 +240,12 @@ func (l *lab) writeHTTPS() error {
 }
 
 // start runs lyceum on a host until ctx is done. It writes to a log of its own.
-func (l *lab) start(ctx context.Context, running *sync.WaitGroup, h *host, name string, words ...string) error {
-	log, err := os.Create(l.file(name + ".log"))
+func (l *lab) start(ctx context.Context, h *host, name, binary string, words ...string) error {
+	log, err := os.OpenFile(l.file(name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("make a log: %w", err)
 	}
-	cmd := h.command(ctx, append([]string{l.binary}, words...)...)
+	cmd := h.command(ctx, append([]string{binary}, words...)...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.Env = l.environment()
 	if err := cmd.Start(); err != nil {
@@ -225,7 +254,7 @@ func (l *lab) start(ctx context.Context, running *sync.WaitGroup, h *host, name 
 	l.mu.Lock()
 	l.processes[name] = cmd.Process
 	l.mu.Unlock()
-	running.Go(func() {
+	l.running.Go(func() {
 		if err := cmd.Wait(); err != nil && ctx.Err() == nil {
 			text, _ := os.ReadFile(l.file(name + ".log"))
 			fmt.Fprintf(l.out, "lyceum %s on %s ended: %v\n%s\n", words[0], name, err, lastLines(text, 5))
@@ -285,7 +314,7 @@ func (l *lab) table(reports []client.Report) {
 	fmt.Fprint(l.out, "| asked at | joined | packets | lost | one-way p50 | p95 | p99 | first keyframe p50 | longest gap | reconnects |\n"+
 		"|---|---|---|---|---|---|---|---|---|---|\n")
 	for i, r := range reports {
-		fmt.Fprintf(l.out, "| %s | %d of %d | %d | %d | %.0f | %.0f | %.0f | %.0f | %.0f | %d |\n", l.wan.Nodes[i], r.Joined, r.Students,
+		fmt.Fprintf(l.out, "| %s | %d of %d | %d | %d | %.0f | %.0f | %.0f | %.0f | %.0f | %d |\n", l.nodes[i], r.Joined, r.Students,
 			r.Packets, r.Lost, r.Latency.P50, r.Latency.P95, r.Latency.P99, r.FirstKeyframe.P50, r.LongestGap, r.Reconnects)
 		for reason, n := range r.Failures {
 			fmt.Fprintf(l.out, "%d failed: %s\n", n, reason)

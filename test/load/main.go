@@ -19,7 +19,7 @@ func main() {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newLink(), newHop(), newEnd(), newWan())
+	root.AddCommand(newLink(), newHop(), newEnd(), newWan(), newFail())
 	if err := root.ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "load:", err)
 		stop()

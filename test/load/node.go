@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"lyceum/mesh/link"
+	"lyceum/mesh/media"
 	"lyceum/mesh/pki"
 	"lyceum/mesh/relay"
 )
@@ -40,7 +41,7 @@ type fixed struct {
 	changed chan struct{} // never closed
 }
 
-func (r fixed) Next(string, []string) (link.Hop, error) {
+func (r fixed) Next(media.TrackID, []string) (link.Hop, error) {
 	return link.Hop{Self: r.self, Node: parentID, Epoch: 1}, nil
 }
 func (r fixed) Changed() <-chan struct{} { return r.changed }

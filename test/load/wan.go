@@ -17,13 +17,14 @@ import (
 
 // Wan is a laboratory of hosts.
 type Wan struct {
-	Nodes    []string      // their names; each is a host in a region of its own, the first is where the teacher publishes
+	Nodes    []string      // their names, each a host; the first is where the teacher publishes. "sin-1@sin" is in the region sin, "fra" in one of its own
 	Between  []string      // the path between nodes, as parsePath reads it
 	Near     []string      // the path between people and nodes
 	Students int           // at each node
 	Stripes  int           // of every link; 0 leaves it to the node
 	For      time.Duration // how long the students watch
 	Binary   string        // of lyceum; empty builds it
+	Other    string        // of the release before, say, for every second node; empty for none
 	Keep     bool          // the folder with configurations and logs
 }
 
@@ -55,17 +56,20 @@ func newWan() *cobra.Command {
 				fmt.Fprintf(cmd.OutOrStdout(), "removed %d namespaces %v\n", len(removed), removed)
 				return err
 			}
-			return w.run(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout())
+			in := cmd.InOrStdin()
+			return w.run(cmd.Context(), cmd.OutOrStdout(), nil, func(ctx context.Context, l *lab) error { return l.class(ctx, in) })
 		},
 	}
 	f := cmd.Flags()
-	f.StringSliceVar(&w.Nodes, "nodes", []string{"fra", "sin", "iad"}, "the nodes; the teacher publishes at the first")
+	f.StringSliceVar(&w.Nodes, "nodes", []string{"fra", "sin", "iad"},
+		"the nodes; the teacher publishes at the first; sin-1@sin is in the region sin, fra in one of its own")
 	f.StringVar(&between, "between", "delay=50ms loss=1%", "the path between any two nodes, each way")
 	f.StringVar(&near, "near", "delay=5ms", "the path between people and nodes, each way")
 	f.IntVarP(&w.Students, "students", "n", 2, "students at each node")
 	f.IntVar(&w.Stripes, "stripes", 0, "stripes of every link; 0 leaves it to the node")
 	f.DurationVar(&w.For, "dur", 30*time.Second, "how long the students watch")
 	f.StringVar(&w.Binary, "binary", "", "the lyceum binary; empty builds it from the working directory's module")
+	f.StringVar(&w.Other, "other", "", "another lyceum binary for every second node, such as that of the release before")
 	f.BoolVar(&w.Keep, "keep", false, "keep the folder with configurations and logs")
 	f.BoolVar(&tidy, "clean", false, "only remove the namespaces of a run that was killed")
 	return cmd
@@ -77,8 +81,8 @@ const (
 	studentsHost = "students"
 )
 
-// run builds the laboratory, holds the class and takes all down.
-func (w *Wan) run(ctx context.Context, in io.Reader, out io.Writer) (err error) {
+// run builds the laboratory, with some hosts more, holds the class and takes all down.
+func (w *Wan) run(ctx context.Context, out io.Writer, more []string, class func(context.Context, *lab) error) (err error) {
 	between, err := parsePath(w.Between)
 	if err != nil {
 		return fmt.Errorf("--between: %w", err)
@@ -96,7 +100,16 @@ func (w *Wan) run(ctx context.Context, in io.Reader, out io.Writer) (err error) 
 	} else {
 		defer os.RemoveAll(dir)
 	}
-	names := append(slices.Clone(w.Nodes), teacherHost, studentsHost)
+	regions := map[string]string{}
+	var nodes []string
+	for _, name := range w.Nodes {
+		name, region, ok := strings.Cut(name, "@")
+		if !ok {
+			region = name
+		}
+		nodes, regions[name] = append(nodes, name), region
+	}
+	names := slices.Concat(nodes, []string{teacherHost, studentsHost}, more)
 	hosts := map[string]*host{}
 	var ports []*port
 	defer func() {
@@ -113,7 +126,7 @@ func (w *Wan) run(ctx context.Context, in io.Reader, out io.Writer) (err error) 
 		ports = append(ports, h.port)
 	}
 	r := newRouter(ports, func(from, to string) (p Path) {
-		if slices.Contains(w.Nodes, from) && slices.Contains(w.Nodes, to) {
+		if slices.Contains(nodes, from) && slices.Contains(nodes, to) {
 			between(&p)
 		} else {
 			near(&p)
@@ -128,8 +141,10 @@ func (w *Wan) run(ctx context.Context, in io.Reader, out io.Writer) (err error) 
 	routed := make(chan error, 1)
 	routing.Go(func() { routed <- r.run(network) })
 
-	l := &lab{wan: w, dir: dir, hosts: hosts, router: r, out: out, processes: map[string]*os.Process{}}
-	if err := l.class(ctx, in); err != nil {
+	l := &lab{
+		wan: w, dir: dir, nodes: nodes, regions: regions, hosts: hosts, router: r, out: out, processes: map[string]*os.Process{},
+	}
+	if err := class(ctx, l); err != nil {
 		return err
 	}
 	for _, p := range ports {

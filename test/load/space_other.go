@@ -1,0 +1,7 @@
+//go:build !linux
+
+package main
+
+import "errors"
+
+func (h *host) inside(func() error) error { return errors.New("network namespaces need Linux") }
