@@ -189,8 +189,9 @@ func TestDataChannelsAreFew(t *testing.T) {
 	}
 }
 
+// Where the connection opens the feedback, it makes an inbox for each source that is named.
 func TestSourcesAreFew(t *testing.T) {
-	n := newNode(t, nil)
+	n := newNode(t, func(c *Config) { c.Engine = loopback })
 	n.teach(1)
 	s := n.join()
 	s.whole(10)

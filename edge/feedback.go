@@ -2,6 +2,7 @@ package edge
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/pion/rtcp"
 	"github.com/pion/webrtc/v4"
@@ -39,29 +40,52 @@ func (s *Subscriber) listen(l *leg, p *pump, rtpSender *webrtc.RTPSender) {
 		}
 		now := s.edge.now()
 		for _, packet := range packets {
-			switch packet := packet.(type) {
-			case *rtcp.TransportLayerNack:
-				if packet.MediaSSRC == l.out.ssrc {
-					l.resend(p, packet.Nacks, &scratch, now)
-				}
-			case *rtcp.PictureLossIndication:
-				if packet.MediaSSRC == l.out.ssrc {
-					l.plead(p)
-				}
-			case *rtcp.FullIntraRequest:
-				for _, f := range packet.FIR {
-					if f.SSRC == l.out.ssrc {
-						l.plead(p)
-					}
-				}
-			case *rtcp.ReceiverReport:
-				l.hear(p, packet.Reports, now)
-			case *rtcp.SenderReport: // some players report in one, though they send nothing
-				l.hear(p, packet.Reports, now)
-			case *rtcp.ReceiverEstimatedMaximumBitrate:
-				l.estimated(float64(packet.Bitrate))
+			s.heed(l, p, packet, &scratch, now)
+		}
+	}
+}
+
+// feedback takes a compound packet of a subscriber whose media is sealed here, for all its legs.
+func (s *Subscriber) feedback(compound []byte, scratch *media.Packet) {
+	packets, err := rtcp.Unmarshal(compound)
+	if err != nil {
+		s.edge.metrics.malformed.Inc()
+		return
+	}
+	now := s.edge.now()
+	for _, packet := range packets {
+		about := packet.DestinationSSRC()
+		for _, l := range s.legs {
+			if slices.Contains(about, l.out.ssrc) {
+				s.heed(l, s.shard.pump(l.kind), packet, scratch, now)
 			}
 		}
+	}
+}
+
+// heed takes one packet of feedback on one leg.
+func (s *Subscriber) heed(l *leg, p *pump, packet rtcp.Packet, scratch *media.Packet, now int64) {
+	switch packet := packet.(type) {
+	case *rtcp.TransportLayerNack:
+		if packet.MediaSSRC == l.out.ssrc {
+			l.resend(p, packet.Nacks, scratch, now)
+		}
+	case *rtcp.PictureLossIndication:
+		if packet.MediaSSRC == l.out.ssrc {
+			l.plead(p)
+		}
+	case *rtcp.FullIntraRequest:
+		for _, f := range packet.FIR {
+			if f.SSRC == l.out.ssrc {
+				l.plead(p)
+			}
+		}
+	case *rtcp.ReceiverReport:
+		l.hear(p, packet.Reports, now)
+	case *rtcp.SenderReport: // some players report in one, though they send nothing
+		l.hear(p, packet.Reports, now)
+	case *rtcp.ReceiverEstimatedMaximumBitrate:
+		l.estimated(float64(packet.Bitrate))
 	}
 }
 

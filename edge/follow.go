@@ -7,6 +7,7 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"lyceum/edge/fan"
+	"lyceum/mesh/media"
 )
 
 // poke lets follow look at the connection.
@@ -91,13 +92,28 @@ func (s *Subscriber) route(first bool) bool {
 		s.edge.cfg.Logger.Warn("subscriber has moved to where no path leads", "room", s.rq.Room, "subject", s.rq.Subject)
 		return false
 	}
-	if path != nil && (s.path == nil || !path.Same(s.path)) {
+	switch {
+	case path == nil:
+		// The feedback comes by the connection too.
+		for i, l := range s.legs {
+			s.listeners.Go(func() { s.listen(l, s.shard.pump(l.kind), s.senders[i]) })
+		}
+	case s.path == nil || !path.Same(s.path):
 		for _, l := range s.legs {
 			l.setPath(path)
 		}
+		s.deafen()
+		path.Listen(s.ear)
 	}
 	s.path = path
 	return true
+}
+
+// deafen lets the ear hear nothing more from the present path.
+func (s *Subscriber) deafen() {
+	if s.path != nil {
+		s.path.Leave(s.ear)
+	}
 }
 
 // find looks up the path that the connection has chosen.
@@ -117,10 +133,14 @@ func (s *Subscriber) find() (*fan.Path, bool) {
 	return s.edge.cfg.Fan.Path(netip.AddrPortFrom(local.Unmap(), pair.Local.Port), netip.AddrPortFrom(remote.Unmap(), pair.Remote.Port))
 }
 
-// seal gives each leg what seals its packets, if the keys are known here.
+// seal gives each leg what seals its packets, and the subscriber an ear, if the keys are known here.
 func (s *Subscriber) seal() bool {
 	streams, err := s.keys.Streams(len(s.legs))
 	if err != nil {
+		return false
+	}
+	var scratch media.Packet
+	if s.ear, err = s.keys.Ear(func(compound []byte) { s.feedback(compound, &scratch) }); err != nil {
 		return false
 	}
 	for i, l := range s.legs {

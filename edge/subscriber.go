@@ -36,7 +36,9 @@ type Subscriber struct {
 	keys fan.Keys // what the connection agreed upon, for the media that is sealed here
 
 	// Owned by run.
-	path *fan.Path // nil when the connection seals and sends the media
+	path      *fan.Path      // nil when the connection seals and sends the media
+	ear       *fan.Ear       // nil when the connection opens the feedback
+	listeners sync.WaitGroup // to that feedback
 
 	signal sync.Mutex // one offer at a time
 
@@ -173,13 +175,14 @@ func (s *Subscriber) Done() <-chan struct{} { return s.done }
 func (s *Subscriber) run() {
 	defer close(s.done)
 	defer s.edge.leave(s)
-	var listeners sync.WaitGroup
-	for i, l := range s.legs {
-		p := s.shard.pump(l.kind)
-		p.add(l)
-		listeners.Go(func() { s.listen(l, p, s.senders[i]) })
+	for _, l := range s.legs {
+		s.shard.pump(l.kind).add(l)
 	}
 	s.follow()
+	s.deafen()
+	if s.ear != nil {
+		s.ear.Close()
+	}
 	for _, l := range s.legs {
 		l.setOpen(false, s.edge.now())
 		s.shard.pump(l.kind).remove(l)
@@ -187,7 +190,7 @@ func (s *Subscriber) run() {
 	if err := s.pc.Close(); err != nil {
 		s.edge.cfg.Logger.Debug("subscriber did not close well", "room", s.rq.Room, "subject", s.rq.Subject, "err", err)
 	}
-	listeners.Wait()
+	s.listeners.Wait()
 	s.edge.metrics.ended(s.reason)
 	s.edge.cfg.Logger.Info("subscriber ends", "room", s.rq.Room, "subject", s.rq.Subject, "reason", s.reason,
 		"seconds", int(time.Since(s.since).Seconds()))

@@ -17,30 +17,31 @@ type way struct {
 	path   *fan.Path   // nil while there is none
 	conn   webrtc.TrackLocalWriter
 
-	// The headers that the peer connection is given.
-	plain, stamped rtp.Header
-	stamp          []byte // the extension in stamped
+	// What the peer connection is given.
+	header      rtp.Header
+	stamp, time []byte // its extensions
 }
 
 func newWay(out *binding) way {
-	w := way{conn: out.stream, plain: rtp.Header{Version: 2}, stamped: rtp.Header{Version: 2}, stamp: make([]byte, 8)}
-	if out.stamp != 0 {
-		_ = w.stamped.SetExtension(out.stamp, w.stamp) // the id is one of those that one byte holds
-	}
-	return w
+	return way{conn: out.stream, header: rtp.Header{Version: 2}, stamp: make([]byte, 8), time: make([]byte, 4)}
 }
 
-// send sends one packet.
+// send sends one packet. A peer connection is given no padding, which only makes trains even.
 func (w *way) send(out *fan.Batch, h *fan.Header, payload []byte) error {
 	if w.stream != nil {
 		return w.stream.Send(out, w.path, h, payload)
 	}
-	r := &w.plain
-	if h.StampID != 0 {
-		r = &w.stamped
-		binary.BigEndian.PutUint64(w.stamp, h.Stamp)
-	}
+	r := &w.header
 	r.SSRC, r.Timestamp, r.SequenceNumber, r.PayloadType, r.Marker = h.SSRC, h.Timestamp, uint16(h.Index), h.Type, h.Marker
+	r.Extension, r.Extensions = false, r.Extensions[:0]
+	if h.TimeID != 0 {
+		binary.BigEndian.PutUint32(w.time, h.Time)
+		_ = r.SetExtension(h.TimeID, w.time[1:]) // ids up to 14 and so few bytes are taken
+	}
+	if h.StampID != 0 {
+		binary.BigEndian.PutUint64(w.stamp, h.Stamp)
+		_ = r.SetExtension(h.StampID, w.stamp)
+	}
 	_, err := w.conn.WriteRTP(r, payload)
 	return err
 }

@@ -32,6 +32,10 @@ type Conn struct {
 	trains  atomic.Bool // the kernel cuts trains
 	waiting atomic.Bool // something is gathered
 
+	earsMu sync.RWMutex
+	// Guarded by earsMu.
+	ears map[netip.AddrPort]*Ear
+
 	mu sync.Mutex
 	// Guarded by mu.
 	gathered *queue
@@ -43,7 +47,7 @@ func newConn(udp *net.UDPConn, index int, cfg Config, m *metrics) (*Conn, error)
 	if err != nil {
 		return nil, fmt.Errorf("reach the socket: %w", err)
 	}
-	c := &Conn{UDPConn: udp, index: index, raw: raw, metrics: m, log: cfg.Logger}
+	c := &Conn{UDPConn: udp, index: index, raw: raw, metrics: m, log: cfg.Logger, ears: map[netip.AddrPort]*Ear{}}
 	if at, ok := udp.LocalAddr().(*net.UDPAddr); ok {
 		p := at.AddrPort()
 		c.local = netip.AddrPortFrom(p.Addr().Unmap(), p.Port())
@@ -65,9 +69,26 @@ func (c *Conn) reaches(a netip.Addr) bool {
 	return a.Unmap().Is4() == c.local.Addr().Is4()
 }
 
-// ReadFromAddrPort reads a packet.
+// ReadFromAddrPort reads a packet that is for a WebRTC connection: all but the RTCP that an ear listens to.
 func (c *Conn) ReadFromAddrPort(b []byte) (int, netip.AddrPort, error) {
-	return c.ReadFromUDPAddrPort(b)
+	for {
+		n, from, err := c.ReadFromUDPAddrPort(b)
+		if err != nil || !isControl(b[:n]) || !c.heard(b[:n], from) {
+			return n, from, err
+		}
+	}
+}
+
+// heard gives RTCP to the ear of its sender, if there is one.
+func (c *Conn) heard(b []byte, from netip.AddrPort) bool {
+	c.earsMu.RLock()
+	e := c.ears[netip.AddrPortFrom(from.Addr().Unmap(), from.Port())]
+	c.earsMu.RUnlock()
+	if e == nil {
+		return false
+	}
+	e.take(b, c.metrics)
+	return true
 }
 
 // WriteToAddrPort sends a packet, or gathers it if it is media. What becomes of gathered media is counted and not told.
@@ -92,6 +113,11 @@ func (c *Conn) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
 // isMedia tells RTP from what else shares a socket: STUN, DTLS and RTCP (RFC 7983, RFC 5761).
 func isMedia(b []byte) bool {
 	return len(b) >= 12 && b[0]>>6 == 2 && (b[1] < 192 || b[1] > 223)
+}
+
+// isControl tells RTCP.
+func isControl(b []byte) bool {
+	return len(b) >= 8 && b[0]>>6 == 2 && b[1] >= 192 && b[1] <= 223
 }
 
 // flush sends what is gathered.

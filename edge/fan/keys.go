@@ -97,13 +97,8 @@ func (k *Keys) ExportKeyingMaterial(label string, _ []byte, length int) ([]byte,
 
 // Streams makes what seals the packets of n tracks. It is called once the connection is up.
 func (k *Keys) Streams(n int) ([]*Stream, error) {
-	k.mu.Lock()
-	c := srtp.Config{Profile: k.profile}
-	k.mu.Unlock()
-	if c.Profile == 0 {
-		return nil, fmt.Errorf("seal media: %w", ErrNoKeys)
-	}
-	if err := c.ExtractSessionKeysFromDTLS(k, false); err != nil {
+	c, err := k.session()
+	if err != nil {
 		return nil, fmt.Errorf("seal media: %w", err)
 	}
 	streams := make([]*Stream, n)
@@ -125,6 +120,17 @@ func (k *Keys) Streams(n int) ([]*Stream, error) {
 		streams[i] = &Stream{context: context}
 	}
 	return streams, nil
+}
+
+// session makes the keys of both directions.
+func (k *Keys) session() (*srtp.Config, error) {
+	k.mu.Lock()
+	c := &srtp.Config{Profile: k.profile}
+	k.mu.Unlock()
+	if c.Profile == 0 {
+		return nil, ErrNoKeys
+	}
+	return c, c.ExtractSessionKeysFromDTLS(k, false)
 }
 
 // Forget wipes the secrets.

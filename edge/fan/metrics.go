@@ -5,6 +5,8 @@ import "github.com/prometheus/client_golang/prometheus"
 // metrics are touched once for each flush.
 type metrics struct {
 	packets, messages, calls, waits, refused, full, failed prometheus.Counter
+
+	flood, unopened prometheus.Counter // of feedback, touched for each packet
 }
 
 func newMetrics(reg prometheus.Registerer, f *Fan) *metrics {
@@ -24,7 +26,13 @@ func newMetrics(reg prometheus.Registerer, f *Fan) *metrics {
 		Help: "Packets not sent: the socket's buffer stayed full, or the kernel refused the address.",
 	}, []string{"reason"})
 	reg.MustRegister(dropped)
+	feedback := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "lyceum_fan_feedback_dropped_total",
+		Help: "RTCP packets of students that were not read: too many of one student, or not opened by its keys.",
+	}, []string{"reason"})
+	reg.MustRegister(feedback)
 	return &metrics{
+		flood: feedback.WithLabelValues("flood"), unopened: feedback.WithLabelValues("keys"),
 		packets:  one("packets_total", "Media packets given to the kernel."),
 		messages: one("trains_total", "Trains of packets for one student given to the kernel, those of one packet included."),
 		calls:    one("calls_total", "System calls made to send media."),

@@ -79,6 +79,3 @@ func (q *queue) flush() {
 	q.conn.metrics.add(&q.count)
 	q.messages, q.used = q.messages[:0], 0
 }
-
-// bytes are those of a message.
-func (q *queue) bytes(m *message) []byte { return q.arena[m.from : m.from+m.size] }

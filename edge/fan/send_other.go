@@ -29,7 +29,7 @@ func (q *queue) send() {
 	for i := range q.messages {
 		m := &q.messages[i]
 		q.count.calls++
-		if _, err := q.conn.WriteToUDPAddrPort(q.bytes(m), m.path.to); err != nil {
+		if _, err := q.conn.WriteToUDPAddrPort(q.arena[m.from:m.from+m.size], m.path.to); err != nil {
 			q.count.failed++
 			continue
 		}

@@ -14,9 +14,9 @@ import (
 var ErrTooLarge = errors.New("the packet is too large")
 
 const (
-	headerSize = 12
-	stampSize  = 16 // an extension of 8 bytes in the one-byte form: 4 + 1 + 8, padded (RFC 8285, section 4.2)
-	tagSize    = 16 // the largest of all profiles
+	headerSize    = 12
+	extensionSize = 20 // of both extensions in the one-byte form: 4 + 1 + 3 + 1 + 8, padded (RFC 8285, section 4.2)
+	tagSize       = 16 // the largest of all profiles
 )
 
 // Header is the RTP header of a packet.
@@ -30,6 +30,9 @@ type Header struct {
 	// StampID is the id of the extension that carries Stamp, 1 to 14; 0 sends none.
 	StampID uint8
 	Stamp   uint64
+	// TimeID is the id of the extension that carries the lower 24 bits of Time, 1 to 14; 0 sends none.
+	TimeID uint8
+	Time   uint32
 	// Padding is how many bytes follow the payload, so that packets have one size (RFC 3550, section 5.1).
 	Padding uint8
 }
@@ -49,7 +52,7 @@ type Stream struct {
 
 // Send seals a packet and puts it in a batch, which must belong to the fan that made the path.
 func (s *Stream) Send(b *Batch, p *Path, h *Header, payload []byte) error {
-	if headerSize+stampSize+len(payload)+int(h.Padding)+tagSize > MaxPacket {
+	if headerSize+extensionSize+len(payload)+int(h.Padding)+tagSize > MaxPacket {
 		return fmt.Errorf("send %d bytes: %w", len(payload), ErrTooLarge)
 	}
 	q := b.queue(p)
@@ -87,14 +90,24 @@ func (h *Header) write(b []byte) int {
 	binary.BigEndian.PutUint16(b[2:], uint16(h.Index))
 	binary.BigEndian.PutUint32(b[4:], h.Timestamp)
 	binary.BigEndian.PutUint32(b[8:], h.SSRC)
-	if h.StampID == 0 {
+	if h.StampID == 0 && h.TimeID == 0 {
 		return headerSize
 	}
 	b[0] |= 1 << 4
-	binary.BigEndian.PutUint16(b[12:], 0xbede) // one-byte extensions
-	binary.BigEndian.PutUint16(b[14:], (stampSize-4)/4)
-	b[16] = h.StampID<<4 | 7 // the length minus one
-	binary.BigEndian.PutUint64(b[17:], h.Stamp)
-	b[25], b[26], b[27] = 0, 0, 0
-	return headerSize + stampSize
+	n := headerSize + 4
+	if h.TimeID != 0 {
+		binary.BigEndian.PutUint32(b[n:], uint32(h.TimeID<<4|2)<<24|h.Time&0xffffff) // the length minus one
+		n += 4
+	}
+	if h.StampID != 0 {
+		b[n] = h.StampID<<4 | 7
+		binary.BigEndian.PutUint64(b[n+1:], h.Stamp)
+		n += 9
+	}
+	for ; n%4 != 0; n++ {
+		b[n] = 0
+	}
+	binary.BigEndian.PutUint16(b[headerSize:], 0xbede) // one-byte extensions
+	binary.BigEndian.PutUint16(b[headerSize+2:], uint16(n-headerSize-4)/4)
+	return n
 }

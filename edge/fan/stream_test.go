@@ -80,6 +80,9 @@ func TestSealedPacketsAreOpenedByTheOtherSide(t *testing.T) {
 				if i%1500 == 0 {
 					h.StampID, h.Stamp = 3, 0x1122334455667788
 				}
+				if i%4500 == 0 {
+					h.TimeID, h.Time = 5, 0x99aabbcc
+				}
 				if i%2500 == 0 {
 					h.Padding = uint8(1 + i/2500%200)
 				}
@@ -102,6 +105,9 @@ func TestSealedPacketsAreOpenedByTheOtherSide(t *testing.T) {
 				}
 				if stamp := hex.EncodeToString(p.GetExtension(3)); (stamp == "1122334455667788") != (h.StampID != 0) {
 					t.Fatalf("packet %d is stamped %q", at, stamp)
+				}
+				if sent := hex.EncodeToString(p.GetExtension(5)); (sent == "aabbcc") != (h.TimeID != 0) {
+					t.Fatalf("packet %d was sent at %q", at, sent)
 				}
 				last = at
 			}
@@ -144,7 +150,7 @@ func TestAPacketThatIsTooLargeIsRefused(t *testing.T) {
 	if err := s.Send(b, r.paths[0], &Header{}, make([]byte, 1500)); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("%v", err)
 	}
-	if err := s.Send(b, r.paths[0], &Header{StampID: 1, Padding: 20}, make([]byte, 1462)); err != nil {
+	if err := s.Send(b, r.paths[0], &Header{StampID: 1, TimeID: 2, Padding: 26}, make([]byte, 1462)); err != nil {
 		t.Errorf("the largest payload of a repair: %v", err)
 	}
 	b.Done()
