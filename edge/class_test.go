@@ -12,6 +12,7 @@ import (
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
 
+	"lyceum/edge/fan"
 	"lyceum/edge/forward"
 	"lyceum/mesh/media"
 	"lyceum/mesh/relay"
@@ -150,7 +151,7 @@ func newClass(t *testing.T, kind media.Kind) *class {
 	track, release := c.hub.Acquire(media.TrackID{Room: "algebra", Name: name})
 	c.track = track
 	began := time.Now()
-	c.pump = newPump(track, release, newMetrics(nil, &Edge{}), func() int64 { return time.Since(began).Microseconds() + 1 })
+	c.pump = newPump(track, release, noFan(t), newMetrics(nil, &Edge{}), func() int64 { return time.Since(began).Microseconds() + 1 })
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { c.pump.run(ctx) })
@@ -159,6 +160,16 @@ func newClass(t *testing.T, kind media.Kind) *class {
 	c.leg, c.wire = c.join(kind)
 	synctest.Wait()
 	return c
+}
+
+// noFan has no sockets: what legs write goes to their wire.
+func noFan(t testing.TB) *fan.Fan {
+	t.Helper()
+	f, err := fan.New(fan.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
 }
 
 // join adds a connected student.

@@ -8,6 +8,7 @@ import (
 	"github.com/pion/webrtc/v4"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"lyceum/edge/fan"
 	"lyceum/mesh/relay"
 )
 
@@ -18,6 +19,9 @@ type Config struct {
 	// Engine gives the sockets, addresses and timeouts of a new peer connection. It must not fix a DTLS role. Nil takes
 	// pion's defaults: a new socket for each subscriber.
 	Engine func() webrtc.SettingEngine
+	// Fan is the sockets that Engine's connections share, so that what goes to many students goes in few system calls. Nil
+	// means that they share none.
+	Fan *fan.Fan
 	// Certificate is for DTLS; nil makes one for each subscriber, which costs a key.
 	Certificate *webrtc.Certificate
 	// MaxSubscribers is how many subscribers there may be at once; 0 means no limit.

@@ -55,14 +55,17 @@ func (d *delays) note(l media.Layer, age time.Duration, now int64) bool {
 	return true
 }
 
-// delays are how old the frames of a room's tracks are when they leave this node, in milliseconds from their arrival at the
+// delaysLocked is how old the frames of a room's tracks are when they leave this node, in milliseconds from their arrival at the
 // node where the track was born, smoothed over about a second. Tracks of which it is not known are left out: nobody
-// watches them, nobody publishes them, or they come by way of a node that does not tell.
-func (r *room) delays() map[string]float64 {
+// watches them, nobody publishes them, or they come by way of a node that does not tell. Of a room's shards the slowest counts.
+func (r *room) delaysLocked() map[string]float64 {
 	list := map[string]float64{}
-	for _, p := range r.pumps {
-		if us := math.Float64frombits(p.delays.micros.Load()); us != 0 {
-			list[p.track.ID().Name] = math.Round(us/100) / 10
+	for _, s := range r.shards {
+		for _, p := range s.pumps {
+			if us := math.Float64frombits(p.delays.micros.Load()); us != 0 {
+				name := p.track.ID().Name
+				list[name] = max(list[name], math.Round(us/100)/10)
+			}
 		}
 	}
 	return list

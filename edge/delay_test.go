@@ -45,8 +45,8 @@ func TestEdgeKnowsHowOldAFrameIsWhenItLeaves(t *testing.T) {
 		if n != 100 || math.Abs(mean-85) > 1 {
 			t.Errorf("%d frames are %.1f ms old, want 100 and 85", n, mean)
 		}
-		r := &room{pumps: []*pump{c.pump}}
-		if got := r.delays()[media.Camera]; math.Abs(got-85) > 1 {
+		r := &room{shards: []*shard{{pumps: []*pump{c.pump}}}}
+		if got := r.delaysLocked()[media.Camera]; math.Abs(got-85) > 1 {
 			t.Errorf("/status says %v ms", got)
 		}
 		// A student who comes later is sent old frames on purpose.

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/pion/webrtc/v4"
+
+	"lyceum/edge/fan"
 )
 
 var (
@@ -36,7 +38,7 @@ type Edge struct {
 	cfg     Config
 	metrics *metrics
 	began   time.Time
-	running sync.WaitGroup // one for each subscriber and each room
+	running sync.WaitGroup // one for each subscriber and each pump
 
 	mu sync.Mutex
 	// Guarded by mu.
@@ -59,6 +61,13 @@ func New(cfg Config) (*Edge, error) {
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Fan == nil {
+		f, err := fan.New(fan.Config{})
+		if err != nil {
+			return nil, fmt.Errorf("serve subscribers: %w", err)
+		}
+		cfg.Fan = f
 	}
 	e := &Edge{cfg: cfg, began: time.Now(), subscribers: map[*Subscriber]struct{}{}, rooms: map[string]*room{}}
 	e.metrics = newMetrics(cfg.Registerer, e)
@@ -154,10 +163,8 @@ func (e *Edge) enter(s *Subscriber) error {
 	if r == nil {
 		r = newRoom(s.rq.Room, e)
 		e.rooms[s.rq.Room] = r
-		e.running.Go(r.run)
 	}
-	r.students++
-	s.room = r
+	s.room, s.shard = r, r.enterLocked()
 	e.subscribers[s] = struct{}{}
 	e.running.Go(s.run)
 	return nil
@@ -169,10 +176,7 @@ func (e *Edge) leave(s *Subscriber) {
 	defer e.mu.Unlock()
 	delete(e.subscribers, s)
 	e.seats--
-	if s.room.students--; s.room.students == 0 {
-		delete(e.rooms, s.room.name)
-		s.room.cancel()
-	}
+	s.room.leaveLocked(s.shard)
 }
 
 // Sessions is how many subscribers there are now.

@@ -189,8 +189,9 @@ func TestDataChannelsAreFew(t *testing.T) {
 	}
 }
 
+// Where the connection opens the feedback, it makes an inbox for each source that is named.
 func TestSourcesAreFew(t *testing.T) {
-	n := newNode(t, nil)
+	n := newNode(t, func(c *Config) { c.Engine = loopback })
 	n.teach(1)
 	s := n.join()
 	s.whole(10)
@@ -297,9 +298,10 @@ func TestSubscriberRestartsICE(t *testing.T) {
 	s.answer(answer)
 	before := len(s.video())
 	until(t, "media after the restart", func() bool {
-		return s.pc.ICEConnectionState() == webrtc.ICEConnectionStateConnected && len(s.video()) > before+90
+		return s.pc.ICEConnectionState() == webrtc.ICEConnectionStateConnected && len(s.video()) > before+150
 	})
-	checkFlow(t, s.whole(0))
+	got := s.whole(0)
+	checkFlow(t, got[len(got)-90:]) // what was on the way to the old address may be lost
 }
 
 func TestRoomIsClosed(t *testing.T) {

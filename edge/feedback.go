@@ -2,10 +2,12 @@ package edge
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/pion/rtcp"
 	"github.com/pion/webrtc/v4"
 
+	"lyceum/edge/fan"
 	"lyceum/edge/forward"
 	"lyceum/mesh/media"
 )
@@ -38,34 +40,59 @@ func (s *Subscriber) listen(l *leg, p *pump, rtpSender *webrtc.RTPSender) {
 		}
 		now := s.edge.now()
 		for _, packet := range packets {
-			switch packet := packet.(type) {
-			case *rtcp.TransportLayerNack:
-				if packet.MediaSSRC == l.out.ssrc {
-					l.resend(p, packet.Nacks, &scratch, now)
-				}
-			case *rtcp.PictureLossIndication:
-				if packet.MediaSSRC == l.out.ssrc {
-					l.plead(p)
-				}
-			case *rtcp.FullIntraRequest:
-				for _, f := range packet.FIR {
-					if f.SSRC == l.out.ssrc {
-						l.plead(p)
-					}
-				}
-			case *rtcp.ReceiverReport:
-				l.hear(p, packet.Reports, now)
-			case *rtcp.SenderReport: // some players report in one, though they send nothing
-				l.hear(p, packet.Reports, now)
-			case *rtcp.ReceiverEstimatedMaximumBitrate:
-				l.estimated(float64(packet.Bitrate))
+			s.heed(l, p, packet, &scratch, now)
+		}
+	}
+}
+
+// feedback takes a compound packet of a subscriber whose media is sealed here, for all its legs.
+func (s *Subscriber) feedback(compound []byte, scratch *media.Packet) {
+	packets, err := rtcp.Unmarshal(compound)
+	if err != nil {
+		s.edge.metrics.malformed.Inc()
+		return
+	}
+	now := s.edge.now()
+	for _, packet := range packets {
+		about := packet.DestinationSSRC()
+		for _, l := range s.legs {
+			if slices.Contains(about, l.out.ssrc) {
+				s.heed(l, s.shard.pump(l.kind), packet, scratch, now)
 			}
 		}
 	}
 }
 
+// heed takes one packet of feedback on one leg.
+func (s *Subscriber) heed(l *leg, p *pump, packet rtcp.Packet, scratch *media.Packet, now int64) {
+	switch packet := packet.(type) {
+	case *rtcp.TransportLayerNack:
+		if packet.MediaSSRC == l.out.ssrc {
+			l.resend(p, packet.Nacks, scratch, now)
+		}
+	case *rtcp.PictureLossIndication:
+		if packet.MediaSSRC == l.out.ssrc {
+			l.plead(p)
+		}
+	case *rtcp.FullIntraRequest:
+		for _, f := range packet.FIR {
+			if f.SSRC == l.out.ssrc {
+				l.plead(p)
+			}
+		}
+	case *rtcp.ReceiverReport:
+		l.hear(p, packet.Reports, now)
+	case *rtcp.SenderReport: // some players report in one, though they send nothing
+		l.hear(p, packet.Reports, now)
+	case *rtcp.ReceiverEstimatedMaximumBitrate:
+		l.estimated(float64(packet.Bitrate))
+	}
+}
+
 // resend answers a request for missing packets out of the ring.
 func (l *leg) resend(p *pump, nacks []rtcp.NackPair, scratch *media.Packet, now int64) {
+	out := p.fan.Take()
+	defer out.Done()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.open {
@@ -75,7 +102,7 @@ func (l *leg) resend(p *pump, nacks []rtcp.NackPair, scratch *media.Packet, now 
 	for i := range nacks {
 		nacks[i].Range(func(sequence uint16) bool {
 			asked++
-			l.resendOneLocked(p, sequence, scratch, now)
+			l.resendOneLocked(p, out, sequence, scratch, now)
 			return asked < maxNacks
 		})
 		if asked >= maxNacks {
@@ -84,7 +111,7 @@ func (l *leg) resend(p *pump, nacks []rtcp.NackPair, scratch *media.Packet, now 
 	}
 }
 
-func (l *leg) resendOneLocked(p *pump, sequence uint16, scratch *media.Packet, now int64) {
+func (l *leg) resendOneLocked(p *pump, out *fan.Batch, sequence uint16, scratch *media.Packet, now int64) {
 	s, answer := l.history.Answer(sequence, now)
 	if answer == forward.Resend && !p.track.Packet(s.Layer, s.Number, scratch) {
 		answer = forward.Gone
@@ -100,17 +127,17 @@ func (l *leg) resendOneLocked(p *pump, sequence uint16, scratch *media.Packet, n
 	l.counts.resent++
 	repair := l.out.repairType(s.Type)
 	if repair == 0 {
-		_ = l.write(&s, scratch) // asked for again if it does not arrive
+		_ = l.write(out, &s, scratch, l.stamps(scratch), 0) // asked for again if it does not arrive
 		return
 	}
 	// RFC 4588, section 4: the original sequence number, then the original payload.
 	l.repair = binary.BigEndian.AppendUint16(l.repair[:0], sequence)
 	l.repair = append(l.repair, scratch.Payload...)
-	l.repairSequence++
-	h := &l.repairHeader
-	h.SSRC, h.PayloadType, h.SequenceNumber, h.Timestamp = l.out.repair, repair, l.repairSequence, s.Timestamp
-	h.Marker = l.marker(scratch)
-	_, _ = l.out.stream.WriteRTP(h, l.repair)
+	l.repairIndex++
+	h := fan.Header{
+		SSRC: l.out.repair, Timestamp: s.Timestamp, Index: l.repairIndex, Type: repair, Marker: l.marker(scratch),
+	}
+	_ = l.way.send(out, &h, l.repair) // asked for again too
 }
 
 // plead notes that the subscriber cannot decode. A flood of pleas wakes the pump, which serves all, no more often than

@@ -1,13 +1,12 @@
 package edge
 
 import (
-	"encoding/binary"
 	"math/rand/v2"
 	"sync"
 
 	"github.com/pion/rtcp"
-	"github.com/pion/rtp"
 
+	"lyceum/edge/fan"
 	"lyceum/edge/forward"
 	"lyceum/mesh/media"
 	"lyceum/mesh/relay"
@@ -32,6 +31,7 @@ const (
 	replayPause = 2_000_000 // between two replays that a subscriber asks for
 	wakePause   = 20_000    // between two pleas of a subscriber that wake the pump
 	pleaPause   = 3_000_000 // between two keyframes that the publisher makes for one subscriber that has some
+	stampTime   = 1_000_000 // between two stamps of frames that follow one clock: receivers reckon those in between
 	settleTime  = 500_000   // after a replay, while what the subscriber says is about the time before it
 	giveUp      = 3_000_000 // how long a subscriber sees nothing because the layer meant for it does not come
 )
@@ -69,15 +69,14 @@ type leg struct {
 	trainAt int64
 	runAt   int64 // when the present run began
 
-	sent           forward.Sent
-	plain, stamped rtp.Header
-	repairHeader   rtp.Header
-	stamp          [8]byte // the extension in stamped
-	repairSequence uint16
-	repair         []byte // a repair packet's payload
-	reportAt       int64
-	counts         counts
-	heard          heard
+	sent        forward.Sent
+	way         way
+	repairIndex uint64 // of the last repair packet
+	stampedAt   int64  // when a stamp was last sent, 0 for never in this run
+	repair      []byte // a repair packet's payload
+	reportAt    int64
+	counts      counts
+	heard       heard
 }
 
 func newLeg(kind media.Kind, out *binding, writeRTCP func([]rtcp.Packet) error, began int64) *leg {
@@ -88,12 +87,7 @@ func newLeg(kind media.Kind, out *binding, writeRTCP func([]rtcp.Packet) error, 
 	l := &leg{
 		kind: kind, out: out, writeRTCP: writeRTCP, began: began, selector: forward.NewSelector(kind),
 		rewriter: forward.NewRewriter(uint16(rand.Uint32()), rand.Uint32()), history: forward.NewHistory(size),
-		repairSequence: uint16(rand.Uint32() & 0x7fff),
-	}
-	l.plain = rtp.Header{Version: 2, SSRC: out.ssrc}
-	l.stamped, l.repairHeader = l.plain, l.plain
-	if out.stamp != 0 {
-		_ = l.stamped.SetExtension(out.stamp, l.stamp[:]) // the id is one of those that one byte holds
+		repairIndex: uint64(rand.Uint32() & 0x7fff), way: newWay(out),
 	}
 	return l
 }
@@ -107,6 +101,20 @@ func (l *leg) setOpen(open bool, now int64) {
 	}
 	l.open = open
 	l.restart(now)
+}
+
+// setStream lets packets be sealed here from the first one on.
+func (l *leg) setStream(s *fan.Stream) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.way.stream = s
+}
+
+// setPath says where packets that are sealed here go.
+func (l *leg) setPath(p *fan.Path) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.way.path = p
 }
 
 // adopt takes in what has changed about the track.
@@ -194,7 +202,7 @@ func (l *leg) live(p *pump, it *item, now int64) {
 		l.run(p, &it.Packet, &it.vp8, it.Timestamp, now)
 		return
 	}
-	l.send(p, &it.Packet, &it.vp8, now)
+	l.send(p, &it.Packet, &it.vp8, it.fill, now)
 }
 
 // gap looks at what is missing before a packet: so much that numbers are best begun again with it, or so much that the
@@ -225,9 +233,9 @@ func (l *leg) run(p *pump, pkt *media.Packet, d *forward.VP8, head uint32, now i
 	}
 	l.selector.Begin(pkt)
 	l.rewriter.Begin(pkt, d, head, l.rate, now)
-	l.runAt = now
+	l.runAt, l.stampedAt = now, 0
 	if l.kind == media.Audio {
-		l.send(p, pkt, d, now)
+		l.send(p, pkt, d, 0, now)
 		return
 	}
 	l.pulling, l.next, l.trainAt = true, pkt.Number, 0
@@ -296,7 +304,7 @@ func (l *leg) pull(p *pump, now int64) {
 		if !l.rewriter.Due(&p.scratch, now) {
 			return
 		}
-		l.send(p, &p.scratch, &d, now)
+		l.send(p, &p.scratch, &d, 0, now)
 		l.trainAt = now
 		sent++
 	}
@@ -337,8 +345,8 @@ func (l *leg) miss(p *pump, now int64) {
 	}
 }
 
-// send gives a packet its place and writes it, unless it was written before.
-func (l *leg) send(p *pump, pkt *media.Packet, d *forward.VP8, now int64) {
+// send gives a packet its place and writes it with some padding, unless it was written before.
+func (l *leg) send(p *pump, pkt *media.Packet, d *forward.VP8, fill uint8, now int64) {
 	if !l.rewriter.Rewrite(pkt, d, now, &l.sent) {
 		p.tally.late++
 		return
@@ -348,7 +356,16 @@ func (l *leg) send(p *pump, pkt *media.Packet, d *forward.VP8, now int64) {
 		return
 	}
 	d.Patch(pkt.Payload, l.sent.IDs)
-	if !l.write(&l.sent, pkt) {
+	stamped := l.stamps(pkt)
+	switch {
+	case l.codec.repair == 0:
+		fill = 0
+	case stamped && !l.pulling && l.stampedAt != 0 && now-l.stampedAt < stampTime:
+		stamped = false // a train of equal packets has no room for it
+	case stamped:
+		l.stampedAt = now
+	}
+	if !l.write(p.out, &l.sent, pkt, stamped, fill) {
 		p.tally.failed++
 		return
 	}
@@ -361,18 +378,22 @@ func (l *leg) send(p *pump, pkt *media.Packet, d *forward.VP8, now int64) {
 	p.tally.bytes += len(pkt.Payload)
 }
 
-// write sends a packet. The same packet makes the same bytes again: with the keys of SRTP two versions of one packet
-// would betray the authentication key (RFC 7714, section 8).
-func (l *leg) write(s *forward.Sent, pkt *media.Packet) bool {
-	h := &l.plain
-	if l.out.stamp != 0 && (l.kind == media.Audio || pkt.Flags.Has(media.First)) {
-		h = &l.stamped
-		binary.BigEndian.PutUint64(l.stamp[:], media.NTPFromMicros(pkt.Captured))
+// stamps reports whether a packet can tell when it was captured: each of sound, and the first of a frame.
+func (l *leg) stamps(pkt *media.Packet) bool {
+	return l.kind == media.Audio || pkt.Flags.Has(media.First)
+}
+
+// write sends a packet. To a subscriber without repair packets it must make the same bytes again when it is asked for, all
+// stamps and no padding: with the keys of SRTP two versions of one packet would betray the authentication key (RFC 7714,
+// section 8).
+func (l *leg) write(out *fan.Batch, s *forward.Sent, pkt *media.Packet, stamped bool, fill uint8) bool {
+	h := fan.Header{
+		SSRC: l.out.ssrc, Timestamp: s.Timestamp, Index: s.Index, Type: s.Type, Marker: l.marker(pkt), Padding: fill,
 	}
-	h.Marker = l.marker(pkt)
-	h.PayloadType, h.SequenceNumber, h.Timestamp = s.Type, s.Sequence(), s.Timestamp
-	_, err := l.out.stream.WriteRTP(h, pkt.Payload)
-	return err == nil
+	if stamped {
+		h.StampID, h.Stamp = l.out.stamp, media.NTPFromMicros(pkt.Captured)
+	}
+	return l.way.send(out, &h, pkt.Payload) == nil
 }
 
 func (l *leg) marker(pkt *media.Packet) bool {

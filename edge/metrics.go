@@ -26,6 +26,8 @@ type metrics struct {
 	unserved  prometheus.Counter
 	malformed prometheus.Counter
 	overflow  prometheus.Counter
+	sealed    prometheus.Counter
+	left      prometheus.Counter
 	resends   [forward.Gone + 1]prometheus.Counter
 }
 
@@ -62,7 +64,10 @@ func newMetrics(reg prometheus.Registerer, e *Edge) *metrics {
 	dropped := vec("packets_dropped_total", "Packets not sent to a subscriber: too late for it, or its connection failed.", "reason")
 	keys := vec("keyframes_total", "Times that a subscriber was started from the ring, and requests passed to the track.", "from")
 	resends := vec("resends_total", "Packets that subscribers asked for again: sent, not sent because asked for too often, or gone.", "outcome")
+	routes := vec("routes_total",
+		"Subscribers that have connected, by who seals and sends their media: the fan, or each connection for itself.", "sender")
 	m := &metrics{
+		sealed: routes.WithLabelValues("fan"), left: routes.WithLabelValues("connection"),
 		joins:   vec("joins_total", "Subscriptions that were asked for, by what became of them.", "result"),
 		ends:    vec("ends_total", "Subscribers that ended, by the reason.", "reason"),
 		packets: map[media.Kind]prometheus.Counter{}, bytes: map[media.Kind]prometheus.Counter{}, firsts: map[media.Kind]prometheus.Observer{},
@@ -95,6 +100,15 @@ func (m *metrics) add(kind media.Kind, t *tally) {
 	m.failed.Add(float64(t.failed))
 	m.switches.Add(float64(t.switches))
 	m.replayed.Add(float64(t.replayed))
+}
+
+// routed counts a subscriber that has connected, by who seals and sends its media.
+func (m *metrics) routed(here bool) {
+	if here {
+		m.sealed.Inc()
+	} else {
+		m.left.Inc()
+	}
 }
 
 // first takes the time to a subscriber's first packet, in microseconds.

@@ -88,6 +88,7 @@ func (e *Edge) api(o *offer, s *Subscriber) *webrtc.API {
 	if !o.passive {
 		// The player begins DTLS as soon as it has a path; nobody can make the node start handshakes.
 		_ = engine.SetAnsweringDTLSRole(webrtc.DTLSRoleServer) // fails for other roles only
+		s.keys.Tap(&engine)
 	}
 	engine.BufferFactory = s.newInbox
 	engine.DetachDataChannels() // nothing is read from them

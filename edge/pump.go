@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"lyceum/edge/fan"
 	"lyceum/edge/forward"
 	"lyceum/mesh/media"
 	"lyceum/mesh/relay"
@@ -14,8 +15,13 @@ import (
 
 const (
 	batchSize = 64                     // packets that a pump reads before it serves its legs
-	trainTime = 2 * time.Millisecond   // between two trains of a replay
+	trainTime = 2 * time.Millisecond   // between two trains for one student
 	restTime  = 100 * time.Millisecond // between two looks at what has no event of its own
+
+	// holdTime is how long a frame whose end is not there is waited for, in microseconds.
+	holdTime = 2000
+	// maxFill bounds the padding that makes packets equal: 1 % of a large one.
+	maxFill = 12
 
 	// silent is the bitrate of a layer that is known to carry nothing now.
 	silent = 1
@@ -30,7 +36,8 @@ const (
 type item struct {
 	media.Packet
 	vp8  forward.VP8
-	late bool // a later packet of its source came before it
+	late bool  // a later packet of its source came before it
+	fill uint8 // bytes that make it as large as the next one
 }
 
 // plan is what the legs need to know of a track, made anew when its source, its codec or its layers change.
@@ -48,6 +55,7 @@ type pump struct {
 	track   *relay.Track
 	release func()
 	reader  *relay.Reader
+	fan     *fan.Fan
 	metrics *metrics
 	now     func() int64
 	changed chan struct{} // poked when a leg came, went, opened, or asked for something
@@ -59,8 +67,12 @@ type pump struct {
 	// Owned by run.
 	batch   [batchSize]item
 	n       int
-	scratch media.Packet // a packet from the ring
-	newest  media.Packet // another one
+	length  [media.MaxLayers]int // packets of each layer in the batch
+	open    media.LayerSet       // layers whose frame in the batch has not ended
+	since   int64                // when the first packet of the batch was read
+	paced   int64                // when the next batch may be read
+	scratch media.Packet         // a packet from the ring
+	newest  media.Packet         // another one
 	version uint64
 	state   relay.State
 	plan    plan
@@ -74,6 +86,7 @@ type pump struct {
 	wants   media.LayerSet // what the legs need
 	missing media.LayerSet // the layers whose keyframe a leg waits for
 	replays bool           // whether a leg is in a replay
+	out     *fan.Batch     // what the legs send
 	tally   tally
 }
 
@@ -83,8 +96,8 @@ type tally struct {
 	switches, replayed           int
 }
 
-func newPump(t *relay.Track, release func(), m *metrics, now func() int64) *pump {
-	p := &pump{track: t, release: release, reader: t.NewReader(), metrics: m, now: now, changed: make(chan struct{}, 1)}
+func newPump(t *relay.Track, release func(), f *fan.Fan, m *metrics, now func() int64) *pump {
+	p := &pump{track: t, release: release, reader: t.NewReader(), fan: f, metrics: m, now: now, changed: make(chan struct{}, 1)}
 	for i := range p.batch {
 		p.batch[i].Payload = make([]byte, 0, media.MaxPayload)
 	}
@@ -97,28 +110,57 @@ func (p *pump) run(ctx context.Context) {
 	defer p.reader.Close()
 	rest := time.NewTicker(restTime)
 	defer rest.Stop()
-	train := time.NewTimer(trainTime)
-	train.Stop()
-	defer train.Stop()
+	due := time.NewTimer(restTime)
+	defer due.Stop()
 	for {
+		at := true // once: what is there is served, be it a whole frame or not
 		select {
 		case <-ctx.Done():
 			return
 		case <-p.reader.Wait():
+			at = false
 		case <-p.changed:
-		case <-train.C:
+		case <-due.C:
 		case <-rest.C:
 			p.report()
 		}
-		for p.pass(); p.n == batchSize; p.pass() {
-			if ctx.Err() != nil {
-				return
-			}
+		wait := p.turn(at)
+		for ; wait == 0 && ctx.Err() == nil; wait = p.turn(false) {
 		}
-		if p.replays {
-			train.Reset(trainTime)
+		if wait > 0 {
+			due.Reset(wait)
 		}
 	}
+}
+
+// turn serves the legs if it is time, and says when to come again if nothing happens before: 0 is at once, never is less.
+//
+// A frame is waited for until it is whole, so that it leaves in one train for each student, but not for long. Of a large one,
+// each student gets a train at a time, with a pause in between: the queues of the last mile are short.
+func (p *pump) turn(at bool) time.Duration {
+	now := p.now()
+	full := now >= p.paced && p.gather(now)
+	if hold := p.since + holdTime - now; !full && !at && p.open != 0 && hold > 0 {
+		return time.Duration(hold) * time.Microsecond
+	}
+	p.serve(now)
+	switch {
+	case full:
+		p.paced = now + trainTime.Microseconds()
+		return time.Duration(max(0, p.paced-p.now())) * time.Microsecond
+	case now < p.paced:
+		return time.Duration(p.paced-now) * time.Microsecond
+	case p.replays:
+		return trainTime
+	}
+	return -1
+}
+
+// pass reads what there is and serves it.
+func (p *pump) pass() {
+	now := p.now()
+	p.gather(now)
+	p.serve(now)
 }
 
 // poke wakes run.
@@ -151,14 +193,29 @@ func (p *pump) all() []*leg {
 	return p.legs
 }
 
-// pass reads a batch and serves each leg.
-func (p *pump) pass() {
-	now := p.now()
-	for p.n = 0; p.n < batchSize && p.reader.Next(&p.batch[p.n].Packet); p.n++ {
+// gather reads into the batch until a layer has a train's length there, and reports whether one has.
+func (p *pump) gather(now int64) bool {
+	for p.n < batchSize && p.reader.Next(&p.batch[p.n].Packet) {
 		it := &p.batch[p.n]
+		if p.n == 0 {
+			p.since = now
+		}
+		p.n++
 		p.seen[it.Layer] = now
 		it.late = p.tops[it.Layer].pass(&it.Packet)
+		p.open = p.open.Add(it.Layer)
+		if it.Flags.Has(media.Last) {
+			p.open &^= media.LayersOf(it.Layer)
+		}
+		if p.length[it.Layer]++; p.length[it.Layer] == trainLength {
+			return true
+		}
 	}
+	return p.n == batchSize
+}
+
+// serve gives each leg its part of the batch, which is empty then.
+func (p *pump) serve(now int64) {
 	// After the batch: what was said of a source before its first packet is then known.
 	if v := p.track.Version(); v != p.version {
 		p.learn()
@@ -169,10 +226,13 @@ func (p *pump) pass() {
 			it.vp8 = forward.ParseVP8(it.Payload)
 		}
 	}
+	p.even()
 	p.wants, p.missing, p.replays = 0, 0, false
+	p.out = p.fan.Take()
 	for _, l := range p.all() {
 		l.serve(p, now)
 	}
+	p.out.Done()
 	p.age(now)
 	if p.wants != p.want {
 		p.want = p.wants
@@ -189,6 +249,24 @@ func (p *pump) pass() {
 	if p.tally != (tally{}) {
 		p.metrics.add(p.plan.kindOf(), &p.tally)
 		p.tally = tally{}
+	}
+	p.n, p.open, p.length = 0, 0, [media.MaxLayers]int{}
+}
+
+// even finds by how much each packet is to be filled up so that the parts of a frame have one size and leave in one train.
+// Encoders divide a frame into parts that differ by a byte or so, the larger ones last; a train takes only a shorter one at its
+// end.
+func (p *pump) even() {
+	var next [media.MaxLayers]*item
+	for i := p.n - 1; i >= 0; i-- {
+		it := &p.batch[i]
+		it.fill = 0
+		if after := next[it.Layer]; after != nil && after.Frame == it.Frame {
+			if lack := len(after.Payload) + int(after.fill) - len(it.Payload); lack > 0 && lack <= maxFill {
+				it.fill = uint8(lack)
+			}
+		}
+		next[it.Layer] = it
 	}
 }
 

@@ -367,7 +367,7 @@ func silentPump(t testing.TB, students int) (*pump, *teacher) {
 	hub := relay.NewHub(relay.Config{})
 	track, release := hub.Acquire(media.TrackID{Room: "algebra", Name: media.Camera})
 	now := int64(1)
-	p := newPump(track, release, newMetrics(nil, &Edge{}), func() int64 { now += 40_000; return now })
+	p := newPump(track, release, noFan(t), newMetrics(nil, &Edge{}), func() int64 { now += 40_000; return now })
 	t.Cleanup(release)
 	for range students {
 		out := (&wire{}).binding()

@@ -2,18 +2,32 @@ package edge
 
 import (
 	"context"
-	"sync"
+	"runtime"
 
 	"lyceum/mesh/media"
 )
 
-// room is one room with at least one subscriber here: its two tracks, each with its pump.
+// shardSize is how many students of a room one shard serves before another is begun: at 2.5 Mbps each, they keep one core
+// busy for a third of the time, so that a frame leaves within the time of the next.
+const shardSize = 256
+
+// room is one room with at least one subscriber here. Its students are divided among shards, at most one for each core.
 type room struct {
 	// Set by newRoom, never changed.
 	name   string
-	pumps  []*pump // camera, microphone
+	edge   *Edge
 	ctx    context.Context
 	cancel context.CancelFunc
+
+	// Guarded by Edge.mu.
+	shards   []*shard
+	students int
+}
+
+// shard is some of the students of a room, served by pumps of their own: the shards share nothing but the tracks' rings.
+type shard struct {
+	// Set by newShard, never changed.
+	pumps []*pump // camera, microphone
 
 	// Guarded by Edge.mu.
 	students int
@@ -21,28 +35,53 @@ type room struct {
 
 // newRoom holds the room's tracks, so that they are on their way before the first subscriber has connected.
 func newRoom(name string, e *Edge) *room {
-	r := &room{name: name}
+	r := &room{name: name, edge: e}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
-	for _, track := range []string{media.Camera, media.Microphone} {
-		t, release := e.cfg.Hub.Acquire(media.TrackID{Room: name, Name: track})
-		r.pumps = append(r.pumps, newPump(t, release, e.metrics, e.now))
-	}
 	return r
 }
 
-// run pumps until the room is cancelled.
-func (r *room) run() {
-	var pumps sync.WaitGroup
-	for _, p := range r.pumps {
-		pumps.Go(func() { p.run(r.ctx) })
+// enterLocked finds a shard for a student, and begins one when all are large.
+func (r *room) enterLocked() *shard {
+	var least *shard
+	for _, s := range r.shards {
+		if least == nil || s.students < least.students {
+			least = s
+		}
 	}
-	pumps.Wait()
+	if least == nil || least.students >= shardSize && len(r.shards) < runtime.GOMAXPROCS(0) {
+		least = r.newShardLocked()
+	}
+	least.students++
+	r.students++
+	return least
+}
+
+// leaveLocked takes a student out, and ends the room with its last one.
+func (r *room) leaveLocked(s *shard) {
+	s.students--
+	if r.students--; r.students == 0 {
+		delete(r.edge.rooms, r.name)
+		r.cancel()
+	}
+}
+
+// newShardLocked begins a shard. It ends with the room.
+func (r *room) newShardLocked() *shard {
+	s := &shard{}
+	for _, track := range []string{media.Camera, media.Microphone} {
+		t, release := r.edge.cfg.Hub.Acquire(media.TrackID{Room: r.name, Name: track})
+		p := newPump(t, release, r.edge.cfg.Fan, r.edge.metrics, r.edge.now)
+		s.pumps = append(s.pumps, p)
+		r.edge.running.Go(func() { p.run(r.ctx) })
+	}
+	r.shards = append(r.shards, s)
+	return s
 }
 
 // pump returns the pump for what a leg carries.
-func (r *room) pump(kind media.Kind) *pump {
+func (s *shard) pump(kind media.Kind) *pump {
 	if kind == media.Video {
-		return r.pumps[0]
+		return s.pumps[0]
 	}
-	return r.pumps[1]
+	return s.pumps[1]
 }

@@ -89,7 +89,7 @@ func (e *Edge) Status() []RoomStatus {
 	delays := make(map[string]map[string]float64, len(e.rooms))
 	for s := range e.subscribers {
 		rooms[s.rq.Room] = append(rooms[s.rq.Room], s)
-		delays[s.rq.Room] = s.room.delays()
+		delays[s.rq.Room] = s.room.delaysLocked()
 	}
 	e.mu.Unlock()
 	list := make([]RoomStatus, 0, len(rooms))

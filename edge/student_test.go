@@ -2,15 +2,19 @@ package edge
 
 import (
 	"context"
+	"net"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/pion/ice/v4"
 	"github.com/pion/interceptor"
 	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v4"
+	"github.com/prometheus/client_golang/prometheus"
 
+	"lyceum/edge/fan"
 	"lyceum/mesh/media"
 	"lyceum/mesh/relay"
 	"lyceum/routing/wish"
@@ -30,12 +34,28 @@ type node struct {
 	hub  *relay.Hub
 	edge *Edge
 	stop func()
+
+	registry *prometheus.Registry
 }
 
 func newNode(t *testing.T, change func(*Config)) *node {
 	t.Helper()
 	n := &node{t: t, hub: relay.NewHub(relay.Config{Linger: 50 * time.Millisecond})}
-	cfg := Config{Hub: n.hub, Engine: loopback}
+	socket, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.registry = prometheus.NewRegistry()
+	out, err := fan.New(fan.Config{Registerer: n.registry}, socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux := ice.NewUDPMuxDefault(ice.UDPMuxParams{UDPConn: out.Sockets()[0]})
+	cfg := Config{Hub: n.hub, Fan: out, Registerer: n.registry, Engine: func() webrtc.SettingEngine {
+		s := loopback()
+		s.SetICEUDPMux(mux)
+		return s
+	}}
 	if change != nil {
 		change(&cfg)
 	}
@@ -48,7 +68,7 @@ func newNode(t *testing.T, change func(*Config)) *node {
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = e.Run(ctx) })
 	wg.Go(func() { _ = n.hub.Run(ctx) })
-	n.stop = func() { cancel(); wg.Wait() }
+	n.stop = func() { cancel(); wg.Wait(); _ = mux.Close() }
 	t.Cleanup(n.stop)
 	return n
 }
@@ -103,6 +123,11 @@ type student struct {
 // newPlayer makes a peer connection that wants sound and picture. Change may take codecs away.
 func newPlayer(t *testing.T, codecs ...webrtc.RTPCodecParameters) *student {
 	t.Helper()
+	return newPlayerWith(t, loopback(), codecs...)
+}
+
+func newPlayerWith(t *testing.T, settings webrtc.SettingEngine, codecs ...webrtc.RTPCodecParameters) *student {
+	t.Helper()
 	m := &webrtc.MediaEngine{}
 	if len(codecs) == 0 {
 		if err := m.RegisterDefaultCodecs(); err != nil {
@@ -123,7 +148,7 @@ func newPlayer(t *testing.T, codecs ...webrtc.RTPCodecParameters) *student {
 			t.Fatal(err)
 		}
 	}
-	pc, err := webrtc.NewAPI(webrtc.WithMediaEngine(m), webrtc.WithSettingEngine(loopback()), webrtc.WithInterceptorRegistry(&interceptor.Registry{})).
+	pc, err := webrtc.NewAPI(webrtc.WithMediaEngine(m), webrtc.WithSettingEngine(settings), webrtc.WithInterceptorRegistry(&interceptor.Registry{})).
 		NewPeerConnection(webrtc.Configuration{})
 	if err != nil {
 		t.Fatal(err)
@@ -179,13 +204,37 @@ func (s *student) answer(text string) {
 func (n *node) join(codecs ...webrtc.RTPCodecParameters) *student {
 	n.t.Helper()
 	s := newPlayer(n.t, codecs...)
-	sub, answer, err := n.edge.Subscribe(n.t.Context(), SubscribeRequest{Room: "algebra", Subject: "anna", Offer: s.offer(nil)})
+	n.admit(s, s.offer(nil))
+	return s
+}
+
+// admit subscribes a player with its offer.
+func (n *node) admit(s *student, offer string) {
+	n.t.Helper()
+	sub, answer, err := n.edge.Subscribe(n.t.Context(), SubscribeRequest{Room: "algebra", Subject: "anna", Offer: offer})
 	if err != nil {
 		n.t.Fatal(err)
 	}
 	s.subscriber = sub
 	s.answer(answer)
-	return s
+}
+
+// counter reads a metric; label is the value of its label, "" for none.
+func (n *node) counter(name, label string) int {
+	n.t.Helper()
+	families, err := n.registry.Gather()
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if l := m.GetLabel(); f.GetName() == name && (label == "" || len(l) == 1 && l[0].GetValue() == label) {
+				return int(m.GetCounter().GetValue())
+			}
+		}
+	}
+	n.t.Fatalf("no metric %s of %q", name, label)
+	return 0
 }
 
 func (s *student) video() []rtp.Packet {

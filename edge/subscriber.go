@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/pion/webrtc/v4"
+
+	"lyceum/edge/fan"
 )
 
 // Subscriber is one student's session.
@@ -20,15 +22,23 @@ type Subscriber struct {
 	legs    []*leg
 	senders []*webrtc.RTPSender // one for each leg
 	since   time.Time
-	changed chan struct{} // poked when the connection's state changes
+	changed chan struct{} // poked when the connection's state or path changes
 	closing chan struct{} // closed by Close
 	done    chan struct{}
 
 	// Set by Edge.enter before run, never changed.
-	room *room
+	room  *room
+	shard *shard
 
 	once   sync.Once
 	reason error // set before closing is closed
+
+	keys fan.Keys // what the connection agreed upon, for the media that is sealed here
+
+	// Owned by run.
+	path      *fan.Path      // nil when the connection seals and sends the media
+	ear       *fan.Ear       // nil when the connection opens the feedback
+	listeners sync.WaitGroup // to that feedback
 
 	signal sync.Mutex // one offer at a time
 
@@ -59,12 +69,7 @@ func (e *Edge) newSubscriber(ctx context.Context, rq SubscribeRequest, began int
 		}
 	}()
 	s.pc = pc
-	pc.OnConnectionStateChange(func(webrtc.PeerConnectionState) {
-		select {
-		case s.changed <- struct{}{}:
-		default:
-		}
-	})
+	pc.OnConnectionStateChange(func(webrtc.PeerConnectionState) { s.poke() })
 	pc.OnDataChannel(func(*webrtc.DataChannel) { s.newChannel() })
 	remote := webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: o.sdp}
 	if err := pc.SetRemoteDescription(remote); err != nil {
@@ -80,6 +85,7 @@ func (e *Edge) newSubscriber(ctx context.Context, rq SubscribeRequest, began int
 		ends = append(ends, end)
 		s.senders = append(s.senders, rtpSender)
 	}
+	s.transport().OnSelectedCandidatePairChange(func(*webrtc.ICECandidatePair) { s.poke() })
 	if answer, err = s.answer(ctx); err != nil {
 		return nil, "", err
 	}
@@ -117,7 +123,7 @@ func (s *Subscriber) answer(ctx context.Context) (string, error) {
 // Hops is how many links are between this node and the home of the room. It is not known while nobody publishes, nor before
 // the room's first news has come to this node.
 func (s *Subscriber) Hops() (hops int, known bool) {
-	for _, p := range s.room.pumps {
+	for _, p := range s.shard.pumps {
 		if st := p.track.State(); st.Live {
 			return st.Hops, true
 		}
@@ -169,69 +175,23 @@ func (s *Subscriber) Done() <-chan struct{} { return s.done }
 func (s *Subscriber) run() {
 	defer close(s.done)
 	defer s.edge.leave(s)
-	var listeners sync.WaitGroup
-	for i, l := range s.legs {
-		p := s.room.pump(l.kind)
-		p.add(l)
-		listeners.Go(func() { s.listen(l, p, s.senders[i]) })
+	for _, l := range s.legs {
+		s.shard.pump(l.kind).add(l)
 	}
 	s.follow()
+	s.deafen()
+	if s.ear != nil {
+		s.ear.Close()
+	}
 	for _, l := range s.legs {
 		l.setOpen(false, s.edge.now())
-		s.room.pump(l.kind).remove(l)
+		s.shard.pump(l.kind).remove(l)
 	}
 	if err := s.pc.Close(); err != nil {
 		s.edge.cfg.Logger.Debug("subscriber did not close well", "room", s.rq.Room, "subject", s.rq.Subject, "err", err)
 	}
-	listeners.Wait()
+	s.listeners.Wait()
 	s.edge.metrics.ended(s.reason)
 	s.edge.cfg.Logger.Info("subscriber ends", "room", s.rq.Room, "subject", s.rq.Subject, "reason", s.reason,
 		"seconds", int(time.Since(s.since).Seconds()))
-}
-
-// follow opens and closes the legs with the connection until the session is to end.
-func (s *Subscriber) follow() {
-	timeout := time.NewTimer(s.edge.cfg.ConnectTimeout)
-	defer timeout.Stop()
-	connected, before := false, false
-	for {
-		select {
-		case <-s.closing:
-			return
-		case <-timeout.C:
-			if connected {
-				s.Close(ErrLost)
-			} else {
-				s.Close(ErrUnconnected)
-			}
-		case <-s.changed:
-			state := s.pc.ConnectionState()
-			now := state == webrtc.PeerConnectionStateConnected
-			switch state {
-			case webrtc.PeerConnectionStateFailed:
-				if connected {
-					s.Close(ErrLost)
-				} else {
-					s.Close(ErrUnconnected)
-				}
-			case webrtc.PeerConnectionStateClosed:
-				s.Close(ErrLeft)
-			}
-			if now == before {
-				continue
-			}
-			before = now
-			// Without a path nothing may be sent: the address may be somebody else's by now (RFC 7675, section 5.1).
-			for _, l := range s.legs {
-				l.setOpen(now, s.edge.now())
-				s.room.pump(l.kind).poke()
-			}
-			if now {
-				connected = true
-				timeout.Stop()
-			} else {
-				timeout.Reset(s.edge.cfg.ConnectTimeout)
-			}
-		}
-	}
 }

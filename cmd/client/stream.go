@@ -22,6 +22,9 @@ type stream struct {
 
 	first    time.Time // packet
 	asked    time.Time // for a keyframe
+	stamp    int64     // the last one that told when media was captured, 0 for none yet
+	stampAt  uint32    // the RTP timestamp of its packet
+	counted  uint32    // the RTP timestamp of the last packet
 	transit  int64     // of the last packet, in units of rate
 	jitter   float64
 	report   uint32    // middle of the last sender report's NTP time
@@ -67,11 +70,28 @@ func (s *stream) take(h *rtp.Header, packet []byte, now time.Time) (a arrival) {
 		a.keyframe = s.key.add(&s.span, number, h.Timestamp, h.Marker, payload)
 	}
 	if s.capture != 0 {
-		if e := h.GetExtension(s.capture); len(e) >= 8 {
-			a.captured = media.MicrosFromNTP(binary.BigEndian.Uint64(e))
-		}
+		a.captured = s.captured(h)
 	}
 	return a
+}
+
+// reckon is how far from a stamp the time of capture is reckoned, in seconds.
+const reckon = 5
+
+// captured is when a packet's media was captured: by its stamp or, for the first packet of a later frame, by the last stamp
+// and the RTP clock. 0 means that it is not told.
+func (s *stream) captured(h *rtp.Header) int64 {
+	before := s.counted
+	s.counted = h.Timestamp
+	if e := h.GetExtension(s.capture); len(e) >= 8 {
+		s.stamp, s.stampAt = media.MicrosFromNTP(binary.BigEndian.Uint64(e)), h.Timestamp
+		return s.stamp
+	}
+	since := int64(int32(h.Timestamp - s.stampAt))
+	if s.stamp == 0 || s.rate == 0 || h.Timestamp == before || since <= 0 || since > reckon*int64(s.rate) {
+		return 0
+	}
+	return s.stamp + since*1e6/int64(s.rate)
 }
 
 // wants lists the packets to ask for now.

@@ -19,12 +19,12 @@ const (
 	iceKeepalive    = 2 * time.Second
 )
 
-// newEngine makes the settings of every peer connection of this node: all share the WebRTC sockets, none looks for
-// addresses of its own.
-func newEngine(s *Sockets, public []string) (engine func() webrtc.SettingEngine, closeMux func() error, err error) {
+// newEngine makes the settings of every peer connection of this node: all share the media sockets, which are
+// those of s.WebRTC as they are to be used, and none looks for addresses of its own.
+func newEngine(s *Sockets, media []net.PacketConn, public []string) (engine func() webrtc.SettingEngine, closeMux func() error, err error) {
 	var muxes []ice.UDPMux
 	looped := false
-	for _, c := range s.WebRTC {
+	for _, c := range media {
 		udp, ok := c.LocalAddr().(*net.UDPAddr)
 		if !ok {
 			return nil, nil, fmt.Errorf("media socket at %s is not UDP", c.LocalAddr())

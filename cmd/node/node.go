@@ -23,6 +23,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"lyceum/edge"
+	"lyceum/edge/fan"
 	"lyceum/geo"
 	"lyceum/mesh/gossip"
 	"lyceum/mesh/link"
@@ -243,7 +244,11 @@ func (n *Node) openMedia() error {
 		Stripes: n.cfg.Mesh.Stripes, Admit: n.table.Admit, Load: n.busy, Logger: n.log, Registerer: n.deps.Registry,
 	})
 	n.hub = relay.NewHub(relay.Config{Feeder: n.links, Logger: n.log, Registerer: n.deps.Registry})
-	engine, closeMux, err := newEngine(n.sockets, n.cfg.WebRTC.Addresses)
+	out, err := fan.New(fan.Config{Logger: n.log, Registerer: n.deps.Registry}, n.sockets.WebRTC...)
+	if err != nil {
+		return fmt.Errorf("webrtc: %w", err)
+	}
+	engine, closeMux, err := newEngine(n.sockets, out.Sockets(), n.cfg.WebRTC.Addresses)
 	if err != nil {
 		return fmt.Errorf("webrtc: %w", err)
 	}
@@ -263,7 +268,7 @@ func (n *Node) openMedia() error {
 		return fmt.Errorf("origin: %w", err)
 	}
 	n.edge, err = edge.New(edge.Config{
-		Hub: n.hub, Engine: engine, Certificate: cert, MaxSubscribers: n.cfg.Seats, Logger: n.log, Registerer: n.deps.Registry,
+		Hub: n.hub, Engine: engine, Fan: out, Certificate: cert, MaxSubscribers: n.cfg.Seats, Logger: n.log, Registerer: n.deps.Registry,
 	})
 	if err != nil {
 		return fmt.Errorf("edge: %w", err)

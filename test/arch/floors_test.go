@@ -12,7 +12,7 @@ var floors = [][]string{
 	1: {"mesh/relay", "mesh/wire", "mesh/parity", "mesh/gossip", "mesh/pki"},
 	2: {"mesh/link"},
 	3: {"routing", "routing/directory", "routing/ticket", "routing/wish"},
-	4: {"routing/api", "origin", "origin/whip", "edge", "edge/forward", "edge/whep", "edge/page"},
+	4: {"routing/api", "origin", "origin/whip", "edge", "edge/fan", "edge/forward", "edge/whep", "edge/page"},
 	5: {"cmd/node", "cmd/client"},
 	6: {"cmd/lyceum", "test/*"},
 }
@@ -22,7 +22,7 @@ var neighbours = map[string][]string{
 	"routing":      {"routing/directory"},
 	"routing/wish": {"routing/ticket"},
 	"origin/whip":  {"origin"},
-	"edge":         {"edge/forward"},
+	"edge":         {"edge/fan", "edge/forward"},
 	"edge/whep":    {"edge"},
 }
 

@@ -1,0 +1,139 @@
+package fan
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// patience is how long a packet that a WebRTC connection has written waits for a flush at most. Whoever writes many
+// flushes at once; only a lone packet waits so long.
+const patience = 2 * time.Millisecond
+
+// Conn is a UDP socket that many WebRTC connections share. Media that they write is gathered and leaves with the next
+// flush; what keeps a connection alive (STUN, DTLS, RTCP) leaves at once.
+type Conn struct {
+	*net.UDPConn
+
+	// Set by newConn, never changed.
+	index   int // of its queue in a batch
+	local   netip.AddrPort
+	raw     syscall.RawConn
+	wide    bool // an IPv6 socket, which takes IPv6 addresses alone
+	metrics *metrics
+	log     *slog.Logger
+
+	out     egress
+	trains  atomic.Bool // the kernel cuts trains
+	waiting atomic.Bool // something is gathered
+
+	earsMu sync.RWMutex
+	// Guarded by earsMu.
+	ears map[netip.AddrPort]*Ear
+
+	mu sync.Mutex
+	// Guarded by mu.
+	gathered *queue
+	timer    *time.Timer
+}
+
+func newConn(udp *net.UDPConn, index int, cfg Config, m *metrics) (*Conn, error) {
+	raw, err := udp.SyscallConn()
+	if err != nil {
+		return nil, fmt.Errorf("reach the socket: %w", err)
+	}
+	c := &Conn{UDPConn: udp, index: index, raw: raw, metrics: m, log: cfg.Logger, ears: map[netip.AddrPort]*Ear{}}
+	if at, ok := udp.LocalAddr().(*net.UDPAddr); ok {
+		p := at.AddrPort()
+		c.local = netip.AddrPortFrom(p.Addr().Unmap(), p.Port())
+	}
+	if err := c.learn(); err != nil {
+		return nil, err
+	}
+	if cfg.Single {
+		c.trains.Store(false)
+	}
+	return c, nil
+}
+
+// reaches reports whether the socket can send to an address.
+func (c *Conn) reaches(a netip.Addr) bool {
+	if c.local.Addr().IsUnspecified() && c.wide {
+		return true
+	}
+	return a.Unmap().Is4() == c.local.Addr().Is4()
+}
+
+// ReadFromAddrPort reads a packet that is for a WebRTC connection: all but the RTCP that an ear listens to.
+func (c *Conn) ReadFromAddrPort(b []byte) (int, netip.AddrPort, error) {
+	for {
+		n, from, err := c.ReadFromUDPAddrPort(b)
+		if err != nil || !isControl(b[:n]) || !c.heard(b[:n], from) {
+			return n, from, err
+		}
+	}
+}
+
+// heard gives RTCP to the ear of its sender, if there is one.
+func (c *Conn) heard(b []byte, from netip.AddrPort) bool {
+	c.earsMu.RLock()
+	e := c.ears[netip.AddrPortFrom(from.Addr().Unmap(), from.Port())]
+	c.earsMu.RUnlock()
+	if e == nil {
+		return false
+	}
+	e.take(b, c.metrics)
+	return true
+}
+
+// WriteToAddrPort sends a packet, or gathers it if it is media. What becomes of gathered media is counted and not told.
+func (c *Conn) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
+	if !isMedia(b) || len(b) > MaxPacket || to.Addr().Zone() != "" {
+		return c.WriteToUDPAddrPort(b, to)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.gathered == nil {
+		c.gathered = newQueue(c)
+		c.timer = time.AfterFunc(patience, c.flush)
+	} else if len(c.gathered.messages) == 0 {
+		c.timer.Reset(patience)
+	}
+	c.waiting.Store(true)
+	p := Path{conn: c, to: to, raw: c.sockaddr(to)}
+	c.gathered.add(&p, copy(c.gathered.room(), b))
+	return len(b), nil
+}
+
+// isMedia tells RTP from what else shares a socket: STUN, DTLS and RTCP (RFC 7983, RFC 5761).
+func isMedia(b []byte) bool {
+	return len(b) >= 12 && b[0]>>6 == 2 && (b[1] < 192 || b[1] > 223)
+}
+
+// isControl tells RTCP.
+func isControl(b []byte) bool {
+	return len(b) >= 8 && b[0]>>6 == 2 && b[1] >= 192 && b[1] <= 223
+}
+
+// flush sends what is gathered.
+func (c *Conn) flush() {
+	if !c.waiting.Load() {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.waiting.Store(false)
+	c.gathered.flush()
+}
+
+// Close closes the socket. What is still gathered is sent before.
+func (c *Conn) Close() error {
+	c.flush()
+	c.out.close()
+	return c.UDPConn.Close()
+}

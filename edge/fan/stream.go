@@ -1,0 +1,113 @@
+package fan
+
+import (
+	"crypto/cipher"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/pion/rtp"
+	"github.com/pion/srtp/v3"
+)
+
+// ErrTooLarge means that a packet does not fit.
+var ErrTooLarge = errors.New("the packet is too large")
+
+const (
+	headerSize    = 12
+	extensionSize = 20 // of both extensions in the one-byte form: 4 + 1 + 3 + 1 + 8, padded (RFC 8285, section 4.2)
+	tagSize       = 16 // the largest of all profiles
+)
+
+// Header is the RTP header of a packet.
+type Header struct {
+	SSRC, Timestamp uint32
+	// Index is the sequence number with its roll-overs in front (RFC 3711, section 3.3.1). What came before the first packet
+	// is not known to a receiver, so that the first one is below 2^16.
+	Index  uint64
+	Type   uint8
+	Marker bool
+	// StampID is the id of the extension that carries Stamp, 1 to 14; 0 sends none.
+	StampID uint8
+	Stamp   uint64
+	// TimeID is the id of the extension that carries the lower 24 bits of Time, 1 to 14; 0 sends none.
+	TimeID uint8
+	Time   uint32
+	// Padding is how many bytes follow the payload, so that packets have one size (RFC 3550, section 5.1).
+	Padding uint8
+}
+
+// Stream seals the packets of one track for one student, and their repair. It is for one goroutine at a time.
+//
+// No SSRC and index may be sent with two contents. The indices of an SSRC go upwards; one may be late by less than 2^15.
+type Stream struct {
+	// Set by Keys.Streams, never changed.
+	aead    cipher.AEAD // of GCM; it has no state and is shared by the streams of one student
+	salt    [saltSize]byte
+	context *srtp.Context // of other profiles
+
+	iv      [saltSize]byte // of the present packet
+	scratch rtp.Header
+}
+
+// Send seals a packet and puts it in a batch, which must belong to the fan that made the path.
+func (s *Stream) Send(b *Batch, p *Path, h *Header, payload []byte) error {
+	if headerSize+extensionSize+len(payload)+int(h.Padding)+tagSize > MaxPacket {
+		return fmt.Errorf("send %d bytes: %w", len(payload), ErrTooLarge)
+	}
+	q := b.queue(p)
+	room := q.room()
+	head := h.write(room)
+	n := head + copy(room[head:], payload)
+	if h.Padding > 0 {
+		end := n + int(h.Padding)
+		clear(room[n:end])
+		room[end-1] = h.Padding
+		n = end
+	}
+	if s.aead != nil {
+		nonce(&s.iv, &s.salt, h.SSRC, h.Index)
+		q.add(p, head+len(s.aead.Seal(room[head:head], s.iv[:], room[head:n], room[:head])))
+		return nil
+	}
+	sealed, err := s.context.EncryptRTP(room[:0], room[:n], &s.scratch)
+	if err != nil {
+		return fmt.Errorf("seal a packet: %w", err)
+	}
+	q.add(p, len(sealed))
+	return nil
+}
+
+// write writes the header and returns its size.
+func (h *Header) write(b []byte) int {
+	b[0], b[1] = 2<<6, h.Type&0x7f
+	if h.Padding > 0 {
+		b[0] |= 1 << 5
+	}
+	if h.Marker {
+		b[1] |= 1 << 7
+	}
+	binary.BigEndian.PutUint16(b[2:], uint16(h.Index))
+	binary.BigEndian.PutUint32(b[4:], h.Timestamp)
+	binary.BigEndian.PutUint32(b[8:], h.SSRC)
+	if h.StampID == 0 && h.TimeID == 0 {
+		return headerSize
+	}
+	b[0] |= 1 << 4
+	n := headerSize + 4
+	if h.TimeID != 0 {
+		binary.BigEndian.PutUint32(b[n:], uint32(h.TimeID<<4|2)<<24|h.Time&0xffffff) // the length minus one
+		n += 4
+	}
+	if h.StampID != 0 {
+		b[n] = h.StampID<<4 | 7
+		binary.BigEndian.PutUint64(b[n+1:], h.Stamp)
+		n += 9
+	}
+	for ; n%4 != 0; n++ {
+		b[n] = 0
+	}
+	binary.BigEndian.PutUint16(b[headerSize:], 0xbede) // one-byte extensions
+	binary.BigEndian.PutUint16(b[headerSize+2:], uint16(n-headerSize-4)/4)
+	return n
+}
