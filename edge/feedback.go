@@ -16,7 +16,7 @@ const maxNacks = 256
 // heard is what a subscriber's reports said last.
 type heard struct {
 	lost     float64 // the fraction lost on the way from here
-	estimate float64 // bits per second, by REMB
+	estimate float64 // the newest limit that the player told, in bits per second
 	next     uint64  // the rewriter's next index at the last report
 	packets  uint64  // packets sent until the last report
 }
@@ -54,11 +54,11 @@ func (s *Subscriber) listen(l *leg, p *pump, rtpSender *webrtc.RTPSender) {
 					}
 				}
 			case *rtcp.ReceiverReport:
-				l.hear(p, packet.Reports, now)
+				s.hear(l, p, packet.Reports, now)
 			case *rtcp.SenderReport: // some players report in one, though they send nothing
-				l.hear(p, packet.Reports, now)
+				s.hear(l, p, packet.Reports, now)
 			case *rtcp.ReceiverEstimatedMaximumBitrate:
-				l.estimated(float64(packet.Bitrate))
+				s.limited(float64(packet.Bitrate), now)
 			}
 		}
 	}
@@ -86,8 +86,11 @@ func (l *leg) resend(p *pump, nacks []rtcp.NackPair, scratch *media.Packet, now 
 
 func (l *leg) resendOneLocked(p *pump, sequence uint16, scratch *media.Packet, now int64) {
 	s, answer := l.history.Answer(sequence, now)
-	if answer == forward.Resend && !p.track.Packet(s.Layer, s.Number, scratch) {
+	if answer == forward.Resend && (s.Index < l.picture.useless || !p.track.Packet(s.Layer, s.Number, scratch)) {
 		answer = forward.Gone
+	}
+	if answer == forward.Resend && l.kind == media.Video && !l.picture.repairable(len(scratch.Payload), now) {
+		answer = forward.Held
 	}
 	p.metrics.resends[answer].Inc()
 	if answer != forward.Resend {
@@ -103,14 +106,27 @@ func (l *leg) resendOneLocked(p *pump, sequence uint16, scratch *media.Packet, n
 		_ = l.write(&s, scratch) // asked for again if it does not arrive
 		return
 	}
-	// RFC 4588, section 4: the original sequence number, then the original payload.
-	l.repair = binary.BigEndian.AppendUint16(l.repair[:0], sequence)
-	l.repair = append(l.repair, scratch.Payload...)
+	l.timestamp(now)
+	l.writeRepair(&s, repair, scratch)
+}
+
+// writeRepair sends a packet on the repair stream: the original sequence number, then the original payload (RFC 4588,
+// section 4).
+func (l *leg) writeRepair(s *forward.Sent, payload uint8, pkt *media.Packet) {
+	l.repair = binary.BigEndian.AppendUint16(l.repair[:0], s.Sequence())
+	l.repair = append(l.repair, pkt.Payload...)
+	h := &l.repairHeader
+	h.Padding, h.Marker, h.Timestamp = false, l.marker(pkt), s.Timestamp
+	l.writeOnRepair(payload)
+}
+
+// writeOnRepair sends what is in l.repair under the next number of the repair stream.
+func (l *leg) writeOnRepair(payload uint8) {
 	l.repairSequence++
 	h := &l.repairHeader
-	h.SSRC, h.PayloadType, h.SequenceNumber, h.Timestamp = l.out.repair, repair, l.repairSequence, s.Timestamp
-	h.Marker = l.marker(scratch)
-	_, _ = l.out.stream.WriteRTP(h, l.repair)
+	h.SSRC, h.PayloadType, h.SequenceNumber = l.out.repair, payload, l.repairSequence
+	l.counts.extra += uint64(len(l.repair))
+	_, _ = l.out.stream.WriteRTP(h, l.repair) // asked for again if it does not arrive
 }
 
 // plead notes that the subscriber cannot decode. A flood of pleas wakes the pump, which serves all, no more often than
@@ -128,34 +144,36 @@ func (l *leg) plead(p *pump) {
 }
 
 // hear takes in how much of what was sent has arrived.
-func (l *leg) hear(p *pump, reports []rtcp.ReceptionReport, now int64) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, r := range reports {
-		if r.SSRC != l.out.ssrc {
-			continue
-		}
-		lost := float64(r.FractionLost) / 256
-		next, sent := l.rewriter.Next(), l.counts.packets
-		if span := float64(next - l.heard.next); span > 0 && l.heard.packets > 0 {
-			// The holes that packets missing here have left are no fault of the way from here.
-			lost = max(0, lost-max(0, span-float64(sent-l.heard.packets))/span)
-		}
-		l.heard.lost, l.heard.next, l.heard.packets = lost, next, sent
-		if l.kind != media.Video || len(l.order) == 0 {
-			continue
-		}
-		before := l.allocator.Down()
-		l.allocator.Report(lost, len(l.order), now)
-		if l.allocator.Down() != before {
-			l.aim()
-			p.poke()
-		}
+func (s *Subscriber) hear(l *leg, p *pump, reports []rtcp.ReceptionReport, now int64) {
+	if lost, some := l.hear(p, reports, now); some && l.kind == media.Audio {
+		s.soundLost(lost, now)
 	}
 }
 
-func (l *leg) estimated(bitrate float64) {
+// hear returns the fraction of the leg's own packets that was lost on the way from here, if the reports tell it.
+func (l *leg) hear(p *pump, reports []rtcp.ReceptionReport, now int64) (lost float64, some bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.heard.estimate = bitrate
+	for _, r := range reports {
+		fraction := float64(r.FractionLost) / 256
+		switch {
+		case r.SSRC == l.out.ssrc:
+			next, sent := l.rewriter.Next(), l.counts.packets
+			if span := float64(next - l.heard.next); span > 0 && l.heard.packets > 0 {
+				// The holes that packets missing here have left are no fault of the way from here.
+				fraction = max(0, fraction-max(0, span-float64(sent-l.heard.packets))/span)
+			}
+			l.heard.lost, l.heard.next, l.heard.packets = fraction, next, sent
+		case r.SSRC != l.out.repair || r.SSRC == 0 || !l.picture.prober.Probing():
+			continue
+		}
+		lost, some = max(lost, fraction), true
+		if l.kind == media.Video {
+			l.picture.report(fraction, l.picture.trip(&r, now), &l.counts, now)
+		}
+	}
+	if some && l.kind == media.Video && l.decide(p, now) {
+		p.poke()
+	}
+	return lost, some
 }

@@ -55,7 +55,7 @@ type leg struct {
 	selector   forward.Selector
 	rewriter   forward.Rewriter
 	history    *forward.History
-	allocator  forward.Allocator
+	picture    picture
 	skipped    int   // layers passed over because nothing came
 	since      int64 // how long the leg has waited for its first keyframe
 	plea       bool  // the subscriber said that it cannot decode
@@ -72,7 +72,8 @@ type leg struct {
 	sent           forward.Sent
 	plain, stamped rtp.Header
 	repairHeader   rtp.Header
-	stamp          [8]byte // the extension in stamped
+	stamp          [8]byte // abs-capture-time in stamped
+	sendTime       [3]byte // abs-send-time in all headers
 	repairSequence uint16
 	repair         []byte // a repair packet's payload
 	reportAt       int64
@@ -92,8 +93,14 @@ func newLeg(kind media.Kind, out *binding, writeRTCP func([]rtcp.Packet) error, 
 	}
 	l.plain = rtp.Header{Version: 2, SSRC: out.ssrc}
 	l.stamped, l.repairHeader = l.plain, l.plain
+	// The ids are some of those that one byte holds, so that nothing here can fail.
+	if out.sendTime != 0 {
+		for _, h := range []*rtp.Header{&l.plain, &l.stamped, &l.repairHeader} {
+			_ = h.SetExtension(out.sendTime, l.sendTime[:])
+		}
+	}
 	if out.stamp != 0 {
-		_ = l.stamped.SetExtension(out.stamp, l.stamp[:]) // the id is one of those that one byte holds
+		_ = l.stamped.SetExtension(out.stamp, l.stamp[:])
 	}
 	return l
 }
@@ -114,6 +121,8 @@ func (l *leg) adopt(p *pump, now int64) {
 	pl := &p.plan
 	l.generation, l.order, l.skipped, l.rate = pl.generation, pl.order, 0, pl.codec.ClockRate
 	l.codec = l.out.match(pl.codec)
+	l.measure(p)
+	l.decide(p, now)
 	if l.source != pl.source {
 		l.source, l.lost = pl.source, 0
 		l.restart(now)
@@ -129,7 +138,7 @@ func (l *leg) aim() {
 	if len(l.order) == 0 {
 		return
 	}
-	at := (min(l.allocator.Down(), len(l.order)-1) + l.skipped) % len(l.order)
+	at := (len(l.order) - l.granted() + l.skipped) % len(l.order)
 	l.selector.Aim(l.order[at])
 }
 
@@ -147,7 +156,11 @@ func (l *leg) serve(p *pump, now int64) {
 		}
 		return
 	}
-	if l.open {
+	if l.picture.off {
+		return
+	}
+	if l.open && now >= l.picture.resumeAt {
+		l.timestamp(p.now())
 		l.forward(p, now)
 	}
 	p.wants |= l.selector.Layers()
@@ -159,7 +172,7 @@ func (l *leg) forward(p *pump, now int64) {
 		l.plea = false
 		l.help(p, now)
 	}
-	if _, playing := l.selector.Playing(); !playing && l.kind == media.Video {
+	if _, playing := l.selector.Playing(); !playing && l.kind == media.Video && l.mayReplay(now) {
 		l.begin(p, now)
 	}
 	for i := range p.batch[:p.n] {
@@ -310,7 +323,7 @@ func (l *leg) help(p *pump, now int64) {
 	if !playing || l.pulling || now-l.runAt < settleTime {
 		return
 	}
-	if now-l.runAt >= replayPause && l.replay(p, layer, videoHistory-trainLength, now) {
+	if now-l.runAt >= replayPause && l.mayReplay(now) && l.replay(p, layer, videoHistory-trainLength, now) {
 		p.tally.replayed++
 		return
 	}
@@ -327,7 +340,7 @@ func (l *leg) miss(p *pump, now int64) {
 		l.since = now
 		return
 	}
-	if p.flows(layer, now) || now-l.since > patience {
+	if p.flows(layer, now) || now-l.since > patience || !l.mayReplay(now) {
 		p.missing = p.missing.Add(layer)
 	}
 	if _, playing := l.selector.Playing(); !playing && now-l.since > giveUp && len(l.order) > 1 {
@@ -404,6 +417,7 @@ func (l *leg) senderReport(st *relay.State, now int64) (*rtcp.SenderReport, bool
 		clock = st.Clocks[layer]
 	}
 	ntp, timestamp := l.rewriter.Report(clock)
+	l.picture.reported(ntp, now)
 	return &rtcp.SenderReport{
 		SSRC: l.out.ssrc, NTPTime: ntp, RTPTime: timestamp,
 		PacketCount: uint32(l.counts.packets), OctetCount: uint32(l.counts.bytes),

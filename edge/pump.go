@@ -16,6 +16,7 @@ const (
 	batchSize = 64                     // packets that a pump reads before it serves its legs
 	trainTime = 2 * time.Millisecond   // between two trains of a replay
 	restTime  = 100 * time.Millisecond // between two looks at what has no event of its own
+	burstTime = 5 * time.Millisecond   // between two trains of a burst
 
 	// silent is the bitrate of a layer that is known to carry nothing now.
 	silent = 1
@@ -99,6 +100,9 @@ func (p *pump) run(ctx context.Context) {
 	train := time.NewTimer(trainTime)
 	train.Stop()
 	defer train.Stop()
+	burst := time.NewTimer(burstTime)
+	burst.Stop()
+	defer burst.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -108,6 +112,14 @@ func (p *pump) run(ctx context.Context) {
 		case <-train.C:
 		case <-rest.C:
 			p.report()
+			if p.govern() {
+				burst.Reset(burstTime)
+			}
+		case <-burst.C:
+			if p.probe() {
+				burst.Reset(burstTime)
+			}
+			continue
 		}
 		for p.pass(); p.n == batchSize; p.pass() {
 			if ctx.Err() != nil {

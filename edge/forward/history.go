@@ -19,6 +19,8 @@ const (
 	Repeated
 	// Gone means that it was never sent or is forgotten.
 	Gone
+	// Held means that it could be sent again if the network had room for it. A History never says so.
+	Held
 )
 
 // History remembers the last packets that were sent to one subscriber, so that requests can be answered and no packet is
@@ -76,7 +78,22 @@ func (h *History) Answer(sequence uint16, now int64) (Sent, Answer) {
 	}
 	e.sendings++
 	e.answered = at
-	return Sent{
-		Number: e.number, Index: e.index, Timestamp: e.timestamp, IDs: e.ids, Layer: e.layer, Type: e.payloadType,
-	}, Resend
+	return e.sent(), Resend
+}
+
+// Recent returns the packet that was sent so many packets before the newest, if it is remembered.
+func (h *History) Recent(back int) (Sent, bool) {
+	if !h.begun || back < 0 || back >= len(h.entries) || uint64(back) > h.newest {
+		return Sent{}, false
+	}
+	index := h.newest - uint64(back)
+	e := &h.entries[index%uint64(len(h.entries))]
+	if e.sendings == 0 || e.index != index {
+		return Sent{}, false
+	}
+	return e.sent(), true
+}
+
+func (e *remembered) sent() Sent {
+	return Sent{Number: e.number, Index: e.index, Timestamp: e.timestamp, IDs: e.ids, Layer: e.layer, Type: e.payloadType}
 }
