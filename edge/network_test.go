@@ -204,16 +204,18 @@ func TestNetworkNarrowsAndWidens(t *testing.T) {
 		"2 Mbit/s, 300 kbit/s, 2 Mbit/s": {narrow: 300_000, layer: 2, down: 3 * time.Second, up: 10 * time.Second, sound: 0.001},
 		"with 5 % loss all the time":     {narrow: 300_000, loss: 0.05, layer: 2, down: 3 * time.Second, up: 10 * time.Second, sound: 0.001},
 		"to 800 kbit/s":                  {narrow: 800_000, layer: 1, down: 3 * time.Second, up: 10 * time.Second, sound: 0.001},
-		"to what carries sound alone":    {narrow: 120_000, layer: -1, down: 5 * time.Second, up: 12 * time.Second, sound: 0.02},
-		"a player that tells no limit":   {quirks: quirks{noLimit: true}, narrow: 300_000, layer: 2, down: 6 * time.Second, up: 15 * time.Second, sound: 0.05},
+		"to what carries sound alone":    {narrow: 120_000, layer: -1, down: 5 * time.Second, up: 16 * time.Second, sound: 0.02},
+		"a player that tells no limit":   {quirks: quirks{noLimit: true}, narrow: 300_000, layer: 2, down: 6 * time.Second, up: 40 * time.Second, sound: 0.05},
 		"a player without repair":        {quirks: quirks{noLimit: true, noRepair: true}, narrow: 300_000, layer: 2, down: 6 * time.Second, up: 90 * time.Second, sound: 0.05},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				wide, narrow := access(2_000_000), access(c.narrow)
-				wide.Loss, narrow.Loss = c.loss, c.loss
 				la := newLaboratory(t, wide, c.quirks)
-				la.trace(10 * time.Second)
+				la.trace(3 * time.Second)
+				wide.Loss, narrow.Loss = c.loss, c.loss
+				la.net.SetPathOneWay(la.from, la.to, wide)
+				la.trace(7 * time.Second)
 				if l := la.layer(); l != 0 {
 					t.Errorf("layer %d is seen at first", l)
 				}

@@ -225,7 +225,9 @@ func (l *leg) cut(now int64) {
 // mayReplay reports whether the network has room for a replay of the layer aimed at, which takes several times its rate. It
 // is granted nevertheless to whoever has waited long for a live keyframe.
 func (l *leg) mayReplay(now int64) bool {
-	return l.kind == media.Audio || l.needs(l.selector.Target())*forward.ReplaySpeed <= l.picture.estimator.Value() || now-l.since > longest
+	e := &l.picture.estimator
+	room := e.Quiet(calm, now) && l.needs(l.selector.Target())*forward.ReplaySpeed <= e.Value()
+	return room || l.kind == media.Audio || now-l.since > longest
 }
 
 // needs is what a layer needs in bits per second.

@@ -115,7 +115,6 @@ func (r *remb) take(now time.Time, size int, stamp uint32) (float64, bool) {
 				return r.value, true
 			}
 		}
-		return 0, false
 	case r.smooth > 0.015:
 		r.over, r.stepAt = 0, now // the queue drains: hold
 	default:
@@ -127,13 +126,13 @@ func (r *remb) take(now time.Time, size int, stamp uint32) (float64, bool) {
 		}
 		r.value = through
 	}
-	if step := now.Sub(r.stepAt); step > 200*time.Millisecond {
+	if step := now.Sub(r.stepAt); r.over == 0 && step > 200*time.Millisecond {
 		if most := 1.5*through + 10_000; r.value < most {
 			r.value = min(r.value*math.Pow(1.08, step.Seconds()), most)
 		}
 		r.stepAt = now
 	}
-	if now.Sub(r.toldAt) > 250*time.Millisecond {
+	if r.value > 0 && now.Sub(r.toldAt) > 250*time.Millisecond {
 		r.toldAt = now
 		return r.value, true
 	}

@@ -97,7 +97,7 @@ func (l *leg) govern(p *pump, may bool, now int64) bool {
 	case !may || !pi.prober.Ready(now):
 		return false
 	}
-	pi.prober.Begin(pi.known(), lacks, bytes, pi.estimator.Signs(), now)
+	pi.prober.Begin(pi.known(), lacks, bytes, pi.estimator.Signs(), !pi.estimator.Tells(now) && !pi.off, now)
 	pi.estimator.Burst(true, now)
 	pi.probing.Store(true)
 	pi.repeat, pi.padded = 0, false

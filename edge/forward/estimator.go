@@ -11,6 +11,9 @@ const (
 	ruinous = 0.30
 	// airy is a rate, in bits per second, at which a loss that is not ruinous is taken for that of the air.
 	airy = 200_000
+	// heard is by how much more of the sound than of the picture must be lost to say something: a report of sound is about
+	// few packets.
+	heard = 0.12
 	// fewest is how many packets a report must be about to be believed.
 	fewest = 10
 
@@ -33,6 +36,7 @@ const (
 	echo       = 400_000   // from sending until a limit can tell of it
 	span       = 500_000   // over which what was sent is measured
 	flatTime   = 450_000   // how long a limit below what is sent may fail to grow while a burst lasts
+	silence    = 900_000   // how long there may be no limit that grows while a burst lasts, whether one comes or not
 	stuckTime  = 2_000_000 // the same at any other time
 	forget     = 5_000_000 // how long a limit is remembered
 	settled    = 1_500_000 // after a sign of congestion, while reports of loss are about the time before it
@@ -55,7 +59,7 @@ type Estimator struct {
 	baseAt int64
 
 	// What was sent: byte counts at fixed times, the newest last.
-	samples  [16]sample
+	samples  [24]sample
 	sampled  int // how many there are, at most the length
 	at       int // where the next one goes
 	bursting bool
@@ -88,6 +92,10 @@ func (e *Estimator) Sent(packets, bytes uint64, now int64) {
 	e.samples[e.at] = sample{now, bytes}
 	e.at = (e.at + 1) % len(e.samples)
 	e.sampled = min(e.sampled+1, len(e.samples))
+	if e.bursting && e.told > 0 && now-e.baseAt > silence {
+		e.baseAt = now
+		e.sign(now) // what reports go back, or what they would report, is stuck in a queue
+	}
 }
 
 // rate is what was sent between two times, in bits per second; 0 when that is not known.
@@ -138,7 +146,7 @@ func (e *Estimator) Limit(bps float64, now int64) {
 		case bps < sent*steep && (was == 0 || bps < was*steep):
 			bps *= rest
 		}
-		e.value = bps
+		e.value = min(e.Value(), bps)
 		e.sign(now)
 	case was == 0 || bps >= e.base*growth:
 		e.base, e.baseAt = bps, now
@@ -196,6 +204,8 @@ func (e *Estimator) Report(lost float64, trip int64, packets, bytes uint64, now 
 	sent := amount * 8e6 / float64(passed)
 	noise := math.Sqrt(max(e.loss, clean) / float64(count))
 	switch excess := lost - e.loss; {
+	case e.bursting && (e.grown > 0 || excess > max(2*clean, 2.5*noise)):
+		e.sign(now) // of the burst; what there was before it is still carried
 	case lost > lossy && excess > max(0.05, 3*noise) && (e.signAt == 0 || now-e.signAt >= settled):
 		got := sent * (1 - lost)
 		if lost < ruinous {
@@ -205,15 +215,13 @@ func (e *Estimator) Report(lost float64, trip int64, packets, bytes uint64, now 
 		}
 		e.value = min(e.Value(), got)
 		e.sign(now)
-	case e.bursting && (e.grown > 0 || excess > max(2*clean, 2.5*noise)):
-		e.sign(now)
 	case e.grown > 1 && (now-e.toldAt > forget || e.told < sent*steep):
 		// The player's limit is none yet, and what is sent has waited in a queue for two reports.
 		e.value = min(e.Value(), sent*little)
 		e.sign(now)
 	case now-e.toldAt > forget && e.grown == 0 && excess <= max(clean, 2*noise):
-		// Nobody tells a limit: what arrives is all that is known.
-		e.good(e.carried(now), now)
+		// Nobody tells a limit: what has arrived is all that is known, and a report tells it late.
+		e.good(e.rate(now-passed-sampleTime, now-passed/2), now)
 	}
 	if !e.bursting {
 		e.loss += (min(lost, 2*lossy) - e.loss) / 4
@@ -238,7 +246,7 @@ func (e *Estimator) travelled(trip int64) (grown int) {
 
 // Heard takes in the fraction of sound that was lost. It matters while a burst lasts, which must not cost any.
 func (e *Estimator) Heard(lost float64, now int64) {
-	if e.bursting && lost > e.loss+3*clean {
+	if e.bursting && lost > e.loss+heard {
 		e.sign(now)
 	}
 }
@@ -250,6 +258,9 @@ func (e *Estimator) Value() float64 {
 	}
 	return e.value
 }
+
+// Tells reports whether the player tells a limit.
+func (e *Estimator) Tells(now int64) bool { return e.told > 0 && now-e.toldAt <= forget }
 
 // Signs counts the signs of congestion.
 func (e *Estimator) Signs() uint64 { return e.signs }

@@ -13,9 +13,9 @@ const (
 
 	// Times in microseconds.
 	probeTop   = 1_200_000  // how long the whole rate is sent
-	probeRest  = 4_000_000  // between two bursts
-	probeTired = 20_000_000 // the same after probeTries in vain
-	probeTries = 15
+	probeRest  = 3_500_000  // between two bursts
+	probeTired = 30_000_000 // the same after probeTries in vain
+	probeTries = 60
 )
 
 // Prober finds out whether a network carries more than the media that is sent: for some seconds it fills up what is sent,
@@ -32,6 +32,7 @@ type Prober struct {
 	signs    uint64
 	restAt   int64 // no burst before
 	vain     int   // bursts in a row that have led to nothing
+	careful  bool  // each of them costs the subscriber something
 }
 
 // Probing reports whether a burst lasts.
@@ -44,11 +45,13 @@ func (p *Prober) Ready(now int64) bool { return !p.on && now >= p.restAt }
 func (p *Prober) Rest(now int64) { p.restAt = max(p.restAt, now+probeRest) }
 
 // Begin begins a burst from what is known to be carried to what is wanted, in bits per second, after so many bytes have
-// been sent and so many signs of congestion were seen.
-func (p *Prober) Begin(from, to float64, sent, signs uint64, now int64) {
+// been sent and so many signs of congestion were seen. A careful one rests twice as long after each burst in vain: where
+// only loss tells that a network has ended, every burst costs some.
+func (p *Prober) Begin(from, to float64, sent, signs uint64, careful bool, now int64) {
 	to = min(to, probeMost)
 	*p = Prober{
 		on: true, from: min(max(from, 50_000), to), to: to, beganAt: now, at: now, sent: sent, signs: signs, vain: p.vain,
+		careful: careful,
 	}
 }
 
@@ -88,8 +91,12 @@ func (p *Prober) Stop(now int64) { p.end(now, p.vain) }
 
 func (p *Prober) end(now int64, vain int) {
 	p.on, p.vain = false, vain
-	p.restAt = now + probeRest
-	if vain >= probeTries {
-		p.restAt = now + probeTired
+	rest := int64(probeRest)
+	switch {
+	case vain >= probeTries:
+		rest = probeTired
+	case p.careful:
+		rest = min(rest<<min(vain, 8), probeTired)
 	}
+	p.restAt = now + rest
 }
