@@ -19,6 +19,7 @@ type heard struct {
 	estimate float64 // the newest limit that the player told, in bits per second
 	next     uint64  // the rewriter's next index at the last report
 	packets  uint64  // packets sent until the last report
+	repairs  uint64  // packets sent on the repair stream until then
 }
 
 // listen reads the feedback on one leg until its connection is closed. A goodbye never comes here, since pion delivers it to
@@ -85,17 +86,19 @@ func (l *leg) resend(p *pump, nacks []rtcp.NackPair, scratch *media.Packet, now 
 }
 
 func (l *leg) resendOneLocked(p *pump, sequence uint16, scratch *media.Packet, now int64) {
-	s, answer := l.history.Answer(sequence, now)
+	if l.kind == media.Video && !l.picture.mayRepair(now) {
+		p.metrics.resends[forward.Held].Inc() // it will be asked for again
+		return
+	}
+	s, answer := l.history.Answer(sequence, l.picture.estimator.Trip(), now)
 	if answer == forward.Resend && (s.Index < l.picture.useless || !p.track.Packet(s.Layer, s.Number, scratch)) {
 		answer = forward.Gone
-	}
-	if answer == forward.Resend && l.kind == media.Video && !l.picture.repairable(len(scratch.Payload), now) {
-		answer = forward.Held
 	}
 	p.metrics.resends[answer].Inc()
 	if answer != forward.Resend {
 		return
 	}
+	l.picture.credit -= float64(len(scratch.Payload))
 	if l.out.isVP8(s.Type) {
 		d := forward.ParseVP8(scratch.Payload)
 		d.Patch(scratch.Payload, s.IDs)
@@ -150,30 +153,38 @@ func (s *Subscriber) hear(l *leg, p *pump, reports []rtcp.ReceptionReport, now i
 	}
 }
 
-// hear returns the fraction of the leg's own packets that was lost on the way from here, if the reports tell it.
+// hear returns the fraction that was lost on the way from here, if the reports tell it.
 func (l *leg) hear(p *pump, reports []rtcp.ReceptionReport, now int64) (lost float64, some bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, r := range reports {
-		fraction := float64(r.FractionLost) / 256
-		switch {
+	var about float64 // packets
+	var trip int64
+	add := func(fraction, packets float64) {
+		lost, about, some = (lost*about+fraction*packets)/max(about+packets, 1), about+packets, true
+	}
+	for i := range reports {
+		switch r := &reports[i]; {
 		case r.SSRC == l.out.ssrc:
 			next, sent := l.rewriter.Next(), l.counts.packets
-			if span := float64(next - l.heard.next); span > 0 && l.heard.packets > 0 {
+			fraction, span := float64(r.FractionLost)/256, float64(next-l.heard.next)
+			if span > 0 && l.heard.packets > 0 {
 				// The holes that packets missing here have left are no fault of the way from here.
 				fraction = max(0, fraction-max(0, span-float64(sent-l.heard.packets))/span)
 			}
+			add(fraction, float64(sent-l.heard.packets))
 			l.heard.lost, l.heard.next, l.heard.packets = fraction, next, sent
-		case r.SSRC != l.out.repair || r.SSRC == 0 || !l.picture.prober.Probing():
-			continue
-		}
-		lost, some = max(lost, fraction), true
-		if l.kind == media.Video {
-			l.picture.report(fraction, l.picture.trip(&r, now), &l.counts, now)
+			trip = l.picture.trip(r, now)
+		case r.SSRC == l.out.repair && r.SSRC != 0:
+			sent := l.counts.resent + l.counts.probes
+			add(float64(r.FractionLost)/256, float64(sent-l.heard.repairs))
+			l.heard.repairs = sent
 		}
 	}
-	if some && l.kind == media.Video && l.decide(p, now) {
-		p.poke()
+	if some && l.kind == media.Video {
+		l.picture.estimator.Report(lost, uint64(about), trip, l.counts.all(), now)
+		if l.decide(p, now) {
+			p.poke()
+		}
 	}
 	return lost, some
 }

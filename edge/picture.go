@@ -78,10 +78,10 @@ type picture struct {
 	resumeAt  int64                    // after a cut, while the queue drains
 	credit    float64                  // bytes of repair that the network has room for
 	creditAt  int64
-	useless   uint64                   // what was sent under indices below is of no use any more
-	triedAt   int64                    // when more was last tried without a burst
-	repeat    int                      // the next packet to repeat
-	padded    bool                     // the burst has nothing to repeat
+	useless   uint64 // what was sent under indices below is of no use any more
+	triedAt   int64  // when more was last tried without a burst
+	repeat    int    // the next packet to repeat
+	padded    bool   // the burst has nothing to repeat
 
 	reportNTP uint32 // the middle of the last sender report's NTP time
 	reportAt  int64  // when it was sent
@@ -106,11 +106,6 @@ func (pi *picture) trip(r *rtcp.ReceptionReport, now int64) int64 {
 		return 0
 	}
 	return max(0, now-pi.reportAt-int64(r.Delay)*1e6/65536)
-}
-
-func (pi *picture) report(lost float64, trip int64, c *counts, now int64) {
-	packets, bytes := c.all()
-	pi.estimator.Report(lost, trip, packets, bytes, now)
 }
 
 // timestamp puts a time of departure into the headers: seconds in 24 bits, of which 18 are the fraction.
@@ -198,20 +193,17 @@ func (l *leg) decide(p *pump, now int64) bool {
 	return true
 }
 
-// repairable reports whether the network has room to send so many bytes again. One that has shown its limit has a quarter of
-// it: a queue that overflows loses what is sent again as well, and players then ask for all of it again and again.
-func (pi *picture) repairable(size int, now int64) bool {
+// mayRepair reports whether the network has room to send something again. One that has shown its limit has a quarter of it:
+// a queue that overflows loses what is sent again as well, and players then ask for all of it again and again.
+func (pi *picture) mayRepair(now int64) bool {
 	share := pi.estimator.Value() / 4 / 8
 	if math.IsInf(share, 1) {
+		pi.credit, pi.creditAt = 0, now
 		return true
 	}
 	pi.credit = min(pi.credit+share*float64(now-pi.creditAt)/1e6, max(share/4, 2*media.MaxPayload))
 	pi.creditAt = now
-	if pi.credit < 0 {
-		return false
-	}
-	pi.credit -= float64(size)
-	return true
+	return pi.credit >= 0
 }
 
 // cut stops a picture that is more than the network carries at once: the rest of it, and repair of what was lost of it, would
@@ -273,6 +265,20 @@ func (s *Subscriber) Prefer(w Wish) error {
 	defer l.mu.Unlock()
 	l.picture.wish = w
 	return nil
+}
+
+// Layers lists the layers that the teacher sends, from best to worst.
+func (s *Subscriber) Layers() []media.LayerInfo {
+	_, p := s.camera()
+	if p == nil {
+		return nil
+	}
+	st := p.track.State()
+	list := make([]media.LayerInfo, 0, len(st.Info.Layers))
+	for _, layer := range forward.Order(st.Info.Layers) {
+		list = append(list, st.Info.Layers[layer])
+	}
+	return list
 }
 
 // Showing says what the subscriber gets to see, and what of it is wished for.

@@ -246,11 +246,9 @@ func (d *decoder) take(pkt *rtp.Packet, began time.Time) bool {
 	if len(d.waiting) > 0 && d.lostAt.IsZero() {
 		d.lostAt = now
 	}
-	best, some := d.keyframe()
-	if !d.lostAt.IsZero() && (some || now.Sub(d.lostAt) > 600*time.Millisecond) {
+	if best, some := d.keyframe(); !d.lostAt.IsZero() && (some || now.Sub(d.lostAt) > time.Second) {
 		// Given up: on to the next keyframe that is there.
-		d.dry = true
-		if !some {
+		if d.dry = !some; d.dry {
 			best = pkt.SequenceNumber
 		}
 		for s := range d.waiting {
@@ -363,4 +361,3 @@ func (p *player) freezes() (bad []time.Duration, longest time.Duration) {
 	}
 	return bad, longest
 }
-

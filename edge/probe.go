@@ -75,8 +75,8 @@ func (l *leg) govern(p *pump, may bool, now int64) bool {
 		return false
 	}
 	pi := &l.picture
-	packets, bytes := l.counts.all()
-	pi.estimator.Sent(packets, bytes, now)
+	bytes := l.counts.all()
+	pi.estimator.Sent(bytes, now)
 	l.measure(p)
 	if l.decide(p, now) {
 		p.poke()
@@ -126,8 +126,8 @@ func (l *leg) probe(p *pump, now int64) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	pi := &l.picture
-	packets, bytes := l.counts.all()
-	pi.estimator.Sent(packets, bytes, now)
+	bytes := l.counts.all()
+	pi.estimator.Sent(bytes, now)
 	signs := pi.estimator.Signs()
 	due, over := pi.prober.Due(bytes, signs, now)
 	if !over && (l.codec == nil || l.lacks(p, now) == 0 && pi.estimator.Quiet(calm, now)) {

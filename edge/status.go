@@ -17,10 +17,8 @@ type counts struct {
 	pleas          uint64
 }
 
-// all is how many packets and bytes of payload and padding were sent.
-func (c *counts) all() (packets, bytes uint64) {
-	return c.packets + c.resent + c.probes, c.bytes + c.extra
-}
+// all is how many bytes of payload and padding were sent.
+func (c *counts) all() uint64 { return c.bytes + c.extra }
 
 // RoomStatus is a room as /status shows it.
 type RoomStatus struct {

@@ -32,16 +32,17 @@ const (
 	highest = 1e9
 
 	// Times in microseconds.
-	sampleTime = 80_000    // between two samples of what was sent
-	echo       = 400_000   // from sending until a limit can tell of it
-	span       = 500_000   // over which what was sent is measured
-	flatTime   = 450_000   // how long a limit below what is sent may fail to grow while a burst lasts
-	silence    = 900_000   // how long there may be no limit that grows while a burst lasts, whether one comes or not
-	stuckTime  = 2_000_000 // the same at any other time
-	forget     = 5_000_000 // how long a limit is remembered
-	settled    = 1_500_000 // after a sign of congestion, while reports of loss are about the time before it
-	relief     = 1_000_000 // after a sign of congestion, while nothing good is believed
-	queueing   = 120_000   // by how much the round trip grows when a queue builds up
+	sampleTime  = 80_000    // between two samples of what was sent
+	echo        = 400_000   // from sending until a limit can tell of it
+	span        = 500_000   // over which what was sent is measured
+	flatTime    = 450_000   // how long a limit below what is sent may fail to grow while a burst lasts
+	silence     = 900_000   // how long there may be no limit that grows while a burst lasts, whether one comes or not
+	stuckTime   = 2_000_000 // the same at any other time
+	forget      = 5_000_000 // how long a limit is remembered
+	settled     = 1_500_000 // after a sign of congestion, while reports of loss are about the time before it
+	relief      = 1_000_000 // after a sign of congestion, while nothing good is believed
+	longestTrip = 500_000   // beyond it a round trip says nothing about the next
+	queueing    = 120_000   // by how much the round trip grows when a queue builds up
 )
 
 // Estimator estimates what the network to one subscriber carries by what the subscriber reports. Players tell a limit
@@ -65,11 +66,12 @@ type Estimator struct {
 	bursting bool
 
 	// The last receiver report.
-	bytes, packets uint64
-	reportAt       int64
-	loss           float64 // smoothed, of quiet times
-	trip           int64   // the shortest round trip of late, 0 for unknown
-	grown          int     // how many round trips in a row were longer by a queue
+	bytes    uint64
+	reportAt int64
+	loss     float64 // smoothed, of quiet times
+	trip     int64   // the shortest round trip of late, 0 for unknown
+	newest   int64   // the newest round trip, 0 for unknown
+	grown    int     // how many round trips in a row were longer by a queue
 
 	signs  uint64
 	signAt int64 // 0 for never
@@ -80,11 +82,11 @@ type sample struct {
 	bytes uint64
 }
 
-// Sent takes in how many packets, and bytes of payload and padding, have been sent so far, repair included. It is called
-// often, at least once in some hundred milliseconds.
-func (e *Estimator) Sent(packets, bytes uint64, now int64) {
+// Sent takes in how many bytes of payload and padding have been sent so far, repair included. It is called often, at least
+// once in some hundred milliseconds.
+func (e *Estimator) Sent(bytes uint64, now int64) {
 	if e.reportAt == 0 {
-		e.packets, e.bytes, e.reportAt = packets, bytes, now
+		e.bytes, e.reportAt = bytes, now
 	}
 	if last := e.samples[(e.at+len(e.samples)-1)%len(e.samples)]; e.sampled > 0 && now-last.at < sampleTime {
 		return
@@ -136,6 +138,9 @@ func (e *Estimator) Limit(bps float64, now int64) {
 		was = 0
 	}
 	sent := e.carried(now)
+	if e.bursting {
+		sent = max(sent, e.rate(now-span, now)) // it has grown since
+	}
 	e.told, e.toldAt = bps, now
 	switch {
 	case was > 0 && bps < was*fall, was == 0 && sent > 0 && bps < sent*doubt:
@@ -143,17 +148,17 @@ func (e *Estimator) Limit(bps float64, now int64) {
 		switch {
 		case sent < airy && bps >= sent*little:
 			bps = max(bps, airy) // nearly all of a little has arrived: that says nothing about more
-		case bps < sent*steep && (was == 0 || bps < was*steep):
+		case !e.bursting && bps < sent*steep && (was == 0 || bps < was*steep):
 			bps *= rest
 		}
 		e.value = min(e.Value(), bps)
 		e.sign(now)
 	case was == 0 || bps >= e.base*growth:
 		e.base, e.baseAt = bps, now
-		e.good(max(bps, sent), now)
+		e.good(max(bps, e.carried(now)), now)
 	case bps >= sent*ample: // players let a limit grow no further
 		e.baseAt = now
-		e.good(sent, now)
+		e.good(e.carried(now), now)
 	case bps < sent*0.95 && now-e.baseAt > e.patience():
 		e.base, e.baseAt = bps, now
 		switch {
@@ -192,14 +197,14 @@ func (e *Estimator) sign(now int64) {
 	e.signAt = now
 }
 
-// Report takes in the fraction lost since the last report, by a receiver report that has come now, and the round trip in
-// microseconds, 0 if it is not known. So many packets and bytes have been sent so far.
-func (e *Estimator) Report(lost float64, trip int64, packets, bytes uint64, now int64) {
-	passed, count, amount := now-e.reportAt, packets-e.packets, float64(bytes-e.bytes)
+// Report takes in the fraction that was lost of so many packets since the last report, by a receiver report that has come
+// now, and the round trip in microseconds, 0 if it is not known. So many bytes have been sent so far.
+func (e *Estimator) Report(lost float64, count uint64, trip int64, bytes uint64, now int64) {
+	passed, amount := now-e.reportAt, float64(bytes-e.bytes)
 	if e.reportAt == 0 || count < fewest || passed < sampleTime {
 		return
 	}
-	e.packets, e.bytes, e.reportAt = packets, bytes, now
+	e.bytes, e.reportAt = bytes, now
 	e.grown = e.travelled(trip)
 	sent := amount * 8e6 / float64(passed)
 	noise := math.Sqrt(max(e.loss, clean) / float64(count))
@@ -230,6 +235,9 @@ func (e *Estimator) Report(lost float64, trip int64, packets, bytes uint64, now 
 
 // travelled takes in a round trip, and returns how many in a row have grown by a queue.
 func (e *Estimator) travelled(trip int64) (grown int) {
+	if trip > 0 {
+		e.newest = min(trip, longestTrip)
+	}
 	switch {
 	case trip <= 0:
 		return 0
@@ -258,6 +266,9 @@ func (e *Estimator) Value() float64 {
 	}
 	return e.value
 }
+
+// Trip is the newest round trip in microseconds, queues included, and at most half a second; 0 while it is not known.
+func (e *Estimator) Trip() int64 { return e.newest }
 
 // Tells reports whether the player tells a limit.
 func (e *Estimator) Tells(now int64) bool { return e.told > 0 && now-e.toldAt <= forget }

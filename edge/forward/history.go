@@ -6,7 +6,7 @@ import "lyceum/mesh/media"
 // must not multiply traffic.
 const (
 	maxAnswers  = 4
-	answerPause = 80 // milliseconds; a request sooner than this was sent before the answer could arrive
+	answerPause = 80 // milliseconds, and no less than a round trip: a request sooner was sent before the answer could arrive
 )
 
 // Answer is what a History says about a packet that is asked for again.
@@ -62,8 +62,9 @@ func (h *History) Add(s *Sent) bool {
 	return true
 }
 
-// Answer looks for the packet with an RTP sequence number and counts the request.
-func (h *History) Answer(sequence uint16, now int64) (Sent, Answer) {
+// Answer looks for the packet with an RTP sequence number and counts the request. Trip is the round trip as last seen, in
+// microseconds, 0 for unknown.
+func (h *History) Answer(sequence uint16, trip, now int64) (Sent, Answer) {
 	if !h.begun {
 		return Sent{}, Gone
 	}
@@ -73,7 +74,7 @@ func (h *History) Answer(sequence uint16, now int64) (Sent, Answer) {
 	switch {
 	case e.sendings == 0 || e.index != index:
 		return Sent{}, Gone
-	case e.sendings > maxAnswers, e.answered != 0 && at-e.answered < answerPause:
+	case e.sendings > maxAnswers, e.answered != 0 && int64(at-e.answered) < max(answerPause, trip/1000):
 		return Sent{}, Repeated
 	}
 	e.sendings++

@@ -200,7 +200,7 @@ func TestForwardAllocatesNothing(t *testing.T) {
 		r.Rewrite(&p, &d, 0, &out)
 		h.Add(&out)
 		d.Patch(p.Payload, out.IDs)
-		h.Answer(out.Sequence(), 1)
+		h.Answer(out.Sequence(), 0, 1)
 	}); n != 0 {
 		t.Errorf("%v allocations per packet", n)
 	}
