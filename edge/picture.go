@@ -18,6 +18,8 @@ const (
 	soundRate = 40_000
 	// maxProbers is how many students of a room are probed for at once. The others take their turn.
 	maxProbers = 32
+	// tolerable is by what factor the rest of a layer may be too much until there is a keyframe of the next.
+	tolerable = 1.25
 	// padding is the most that a packet can have (RFC 3550, section 5.1).
 	padding = 255
 	// repeats is how many of the newest packets a burst repeats, one after the other.
@@ -185,7 +187,7 @@ func (l *leg) decide(p *pump, now int64) bool {
 		pi.prober.Reward()
 		p.metrics.raised.Inc()
 	default:
-		if playing && l.needs(layer) > pi.budget() {
+		if playing && l.needs(layer) > pi.budget()*tolerable {
 			l.cut(now)
 		}
 		p.metrics.lowered.Inc()

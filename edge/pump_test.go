@@ -134,7 +134,7 @@ func TestAMuchNarrowerNetworkStopsThePictureAtOnce(t *testing.T) {
 		te.teach(3)
 		c.leg.mu.Lock()
 		c.leg.picture.estimator.Limit(3_000_000, c.pump.now())
-		c.leg.picture.estimator.Limit(600_000, c.pump.now())
+		c.leg.picture.estimator.Limit(300_000, c.pump.now())
 		c.leg.mu.Unlock()
 		te.teach(3) // at the next look at its network, at most 100 ms later
 		c.wire.take()

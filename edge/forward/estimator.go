@@ -64,6 +64,7 @@ type Estimator struct {
 	sampled  int // how many there are, at most the length
 	at       int // where the next one goes
 	bursting bool
+	before   float64 // the value when the burst began
 
 	// The last receiver report.
 	bytes    uint64
@@ -123,7 +124,7 @@ func (e *Estimator) carried(now int64) float64 { return e.rate(now-echo-span, no
 
 // Burst says whether more is sent than media, to find out what the network carries. Signs are then looked for closely.
 func (e *Estimator) Burst(on bool, now int64) {
-	e.bursting = on
+	e.bursting, e.before = on, e.value
 	e.base, e.baseAt = e.told, now
 }
 
@@ -143,12 +144,14 @@ func (e *Estimator) Limit(bps float64, now int64) {
 	}
 	e.told, e.toldAt = bps, now
 	switch {
-	case was > 0 && bps < was*fall, was == 0 && sent > 0 && bps < sent*doubt:
+	case was > 0 && bps < was*fall, was == 0 && !e.bursting && sent > 0 && bps < sent*doubt:
 		e.base, e.baseAt = bps, now
 		switch {
 		case sent < airy && bps >= sent*little:
 			bps = max(bps, airy) // nearly all of a little has arrived: that says nothing about more
-		case !e.bursting && bps < sent*steep && (was == 0 || bps < was*steep):
+		case e.bursting:
+			bps = max(bps, e.before*little) // the sign is about the burst
+		case bps < sent*steep && (was == 0 || bps < was*steep):
 			bps *= rest
 		}
 		e.value = min(e.Value(), bps)
