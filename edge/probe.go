@@ -1,8 +1,7 @@
 package edge
 
 import (
-	"math"
-
+	"lyceum/edge/forward"
 	"lyceum/mesh/media"
 )
 
@@ -77,6 +76,9 @@ func (l *leg) govern(p *pump, may bool, now int64) bool {
 	pi := &l.picture
 	bytes := l.counts.all()
 	pi.estimator.Sent(bytes, now)
+	if l.pulling && pi.estimator.Value() == forward.Unknown {
+		pi.estimator.Surge(now)
+	}
 	l.measure(p)
 	if l.decide(p, now) {
 		p.poke()
@@ -86,7 +88,7 @@ func (l *leg) govern(p *pump, may bool, now int64) bool {
 	}
 	lacks := l.lacks(p, now)
 	switch {
-	case lacks == 0:
+	case lacks == 0 || l.pulling || !pi.estimator.Quiet(calm, now):
 		return false
 	case l.codec.repair == 0:
 		if now-pi.triedAt >= tryTime {
@@ -104,11 +106,11 @@ func (l *leg) govern(p *pump, may bool, now int64) bool {
 	return true
 }
 
-// lacks is what the network must carry of the picture for the subscriber to get more of it, 0 when it has all or when this
-// is no time to find out.
+// lacks is what the network must carry of the picture for the subscriber to get more of it, 0 when it has all or when there
+// is no use in finding out.
 func (l *leg) lacks(p *pump, now int64) float64 {
 	pi := &l.picture
-	if !l.open || !p.state.Live || l.pulling || math.IsInf(pi.estimator.Value(), 1) || !pi.estimator.Quiet(calm, now) {
+	if !l.open || !p.state.Live || pi.estimator.Value() == forward.Unknown {
 		return 0
 	}
 	need := pi.allocator.Lacks(pi.wants[:], now)
@@ -130,7 +132,7 @@ func (l *leg) probe(p *pump, now int64) bool {
 	pi.estimator.Sent(bytes, now)
 	signs := pi.estimator.Signs()
 	due, over := pi.prober.Due(bytes, signs, now)
-	if !over && (l.codec == nil || l.lacks(p, now) == 0 && pi.estimator.Quiet(calm, now)) {
+	if !over && (l.codec == nil || l.lacks(p, now) == 0) {
 		pi.prober.Stop(now)
 		over = true
 	}

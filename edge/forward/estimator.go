@@ -38,6 +38,7 @@ const (
 	flatTime    = 450_000   // how long a limit below what is sent may fail to grow while a burst lasts
 	silence     = 900_000   // how long there may be no limit that grows while a burst lasts, whether one comes or not
 	stuckTime   = 2_000_000 // the same at any other time
+	surgeTime   = 1_500_000 // after a surge, while players measure it
 	forget      = 5_000_000 // how long a limit is remembered
 	settled     = 1_500_000 // after a sign of congestion, while reports of loss are about the time before it
 	relief      = 1_000_000 // after a sign of congestion, while nothing good is believed
@@ -74,8 +75,9 @@ type Estimator struct {
 	newest   int64   // the newest round trip, 0 for unknown
 	grown    int     // how many round trips in a row were longer by a queue
 
-	signs  uint64
-	signAt int64 // 0 for never
+	surgeTo int64 // until when limits are about a surge
+	signs   uint64
+	signAt  int64 // 0 for never
 }
 
 type sample struct {
@@ -122,6 +124,10 @@ func (e *Estimator) rate(from, to int64) float64 {
 // carried is what was sent some time ago, of which the newest reports can know.
 func (e *Estimator) carried(now int64) float64 { return e.rate(now-echo-span, now-echo) }
 
+// Surge says that more is sent than usual for a moment, as when the past is replayed. Players then tell limits that are not
+// about what will be sent.
+func (e *Estimator) Surge(now int64) { e.surgeTo = now + surgeTime }
+
 // Burst says whether more is sent than media, to find out what the network carries. Signs are then looked for closely.
 func (e *Estimator) Burst(on bool, now int64) {
 	e.bursting, e.before = on, e.value
@@ -144,13 +150,15 @@ func (e *Estimator) Limit(bps float64, now int64) {
 	}
 	e.told, e.toldAt = bps, now
 	switch {
-	case was > 0 && bps < was*fall, was == 0 && !e.bursting && sent > 0 && bps < sent*doubt:
+	case was > 0 && bps < was*fall, was == 0 && !e.bursting && now >= e.surgeTo && sent > 0 && bps < sent*doubt:
 		e.base, e.baseAt = bps, now
 		switch {
 		case sent < airy && bps >= sent*little:
 			bps = max(bps, airy) // nearly all of a little has arrived: that says nothing about more
 		case e.bursting:
 			bps = max(bps, e.before*little) // the sign is about the burst
+		case now < e.surgeTo:
+			bps /= little // what arrives of a surge says little about the rest
 		case bps < sent*steep && (was == 0 || bps < was*steep):
 			bps *= rest
 		}
@@ -162,7 +170,7 @@ func (e *Estimator) Limit(bps float64, now int64) {
 	case bps >= sent*ample: // players let a limit grow no further
 		e.baseAt = now
 		e.good(e.carried(now), now)
-	case bps < sent*0.95 && now-e.baseAt > e.patience():
+	case bps < sent*e.near() && now-e.baseAt > e.patience():
 		e.base, e.baseAt = bps, now
 		switch {
 		case e.bursting:
@@ -172,6 +180,14 @@ func (e *Estimator) Limit(bps float64, now int64) {
 			e.sign(now)
 		}
 	}
+}
+
+// near is how close to what is sent a limit must be to be none.
+func (e *Estimator) near() float64 {
+	if e.bursting {
+		return 0.95
+	}
+	return 0.88 // 0.85 is what players make of what arrives when a queue grows
 }
 
 func (e *Estimator) patience() int64 {
@@ -223,8 +239,8 @@ func (e *Estimator) Report(lost float64, count uint64, trip int64, bytes uint64,
 		}
 		e.value = min(e.Value(), got)
 		e.sign(now)
-	case e.grown > 1 && (now-e.toldAt > forget || e.told < sent*steep):
-		// The player's limit is none yet, and what is sent has waited in a queue for two reports.
+	case e.grown > 1 && !e.Tells(now) || e.grown > 2 && e.told < sent*steep && now-e.baseAt > stuckTime:
+		// The player's limit is none, or lags behind, and what is sent has waited in a queue for some reports.
 		e.value = min(e.Value(), sent*little)
 		e.sign(now)
 	case now-e.toldAt > forget && e.grown == 0 && excess <= max(clean, 2*noise):

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"lyceum/edge"
 	"lyceum/test/up"
 )
 
@@ -97,6 +98,34 @@ func watch(t *testing.T, tab *Tab, m *up.Mesh, rate int64) *Bottleneck {
 	return b
 }
 
+// served is what the edge thinks of its only student's network.
+func served(t *testing.T, m *up.Mesh) string {
+	t.Helper()
+	for _, node := range m.Nodes {
+		rq, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+strings.TrimPrefix(node.Admin, "http://")+"/status", http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rsp, err := http.DefaultClient.Do(rq)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var st struct{ Students []edge.RoomStatus }
+		err = json.NewDecoder(rsp.Body).Decode(&st)
+		_ = rsp.Body.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, room := range st.Students {
+			for _, s := range room.Subscribers {
+				return fmt.Sprintf("target %d, limit %.0f and estimate %.0f kbit/s, %d probes, %d resent, loss %.2f, off %t",
+					s.Video.Target, s.Video.Limit/1000, s.Video.Estimate/1000, s.Video.Probes, s.Video.Resent, s.Video.Lost, s.Video.Off)
+			}
+		}
+	}
+	return "no student"
+}
+
 func TestChromiumOnANetworkThatNarrowsAndWidens(t *testing.T) {
 	const wide, narrow = 2_000_000, 300_000
 	m := up.Start(t, "--demo")
@@ -111,7 +140,7 @@ func TestChromiumOnANetworkThatNarrowsAndWidens(t *testing.T) {
 		defer tick.Stop()
 		for {
 			s := tab.sight()
-			t.Logf("%5.1f s %s: %+v, %d datagrams lost", time.Since(began).Seconds(), what, s, line.lost.Load())
+			t.Logf("%5.1f s %s: %+v, %d datagrams lost; the edge: %s", time.Since(began).Seconds(), what, s, line.lost.Load(), served(t, m))
 			if took = time.Since(from); height != 0 && s.Height == height {
 				return took
 			}
