@@ -85,8 +85,8 @@ type picture struct {
 	repeat    int    // the next packet to repeat
 	padded    bool   // the burst has nothing to repeat
 
-	reportNTP uint32 // the middle of the last sender report's NTP time
-	reportAt  int64  // when it was sent
+	reports [4]sentReport // the last sender reports, the oldest to be overwritten next
+	report  int           // its place
 
 	probing atomic.Bool // as the prober says, for those who do not hold mu
 }
@@ -99,15 +99,27 @@ func (pi *picture) known() float64 {
 	return 0
 }
 
-// reported remembers a sender report, for the round trip.
-func (pi *picture) reported(ntp uint64, now int64) { pi.reportNTP, pi.reportAt = uint32(ntp>>16), now }
+// sentReport is a sender report: the middle of its NTP time, and when it was sent.
+type sentReport struct {
+	ntp uint32
+	at  int64
+}
 
-// trip is the round trip in microseconds by a report about the last sender report, 0 for none (RFC 3550, section 6.4.1).
+// reported remembers a sender report, for the round trip.
+func (pi *picture) reported(ntp uint64, now int64) {
+	pi.reports[pi.report] = sentReport{uint32(ntp >> 16), now}
+	pi.report = (pi.report + 1) % len(pi.reports)
+}
+
+// trip is the round trip in microseconds by a report that names one of the last sender reports, 0 for none (RFC 3550,
+// section 6.4.1).
 func (pi *picture) trip(r *rtcp.ReceptionReport, now int64) int64 {
-	if r.LastSenderReport == 0 || r.LastSenderReport != pi.reportNTP {
-		return 0
+	for _, sr := range pi.reports {
+		if sr.at != 0 && sr.ntp == r.LastSenderReport {
+			return max(0, now-sr.at-int64(r.Delay)*1e6/65536)
+		}
 	}
-	return max(0, now-pi.reportAt-int64(r.Delay)*1e6/65536)
+	return 0
 }
 
 // timestamp puts a time of departure into the headers: seconds in 24 bits, of which 18 are the fraction.
@@ -214,6 +226,7 @@ func (l *leg) cut(now int64) {
 	l.restart(now)
 	l.picture.useless = l.rewriter.Next()
 	l.picture.resumeAt = now + drainTime
+	l.picture.estimator.Surge(l.picture.resumeAt)
 }
 
 // mayReplay reports whether the network has room for a replay of the layer aimed at, which takes several times its rate. It

@@ -47,10 +47,38 @@ type decoder struct {
 	ssrc    uint32
 	next    uint16
 	waiting map[uint16]rtp.Packet
+	asked   map[uint16]request
+	newest  uint16
 	lostAt  time.Time // since when next is missing
 	dry     bool      // waits for a keyframe
 	pleaAt  time.Time
 	shown   []shown
+}
+
+// request is a request for a missing packet.
+type request struct {
+	at    time.Time
+	tries int
+}
+
+// missing lists what is to be asked for now, as browsers do: each packet again after about a round trip, ten times at most.
+func (d *decoder) missing() (list []uint16) {
+	now := time.Now()
+	for s := d.next; int16(d.newest-s) > 0 && len(list) < 100; s++ {
+		if _, ok := d.waiting[s]; ok {
+			continue
+		}
+		if r := d.asked[s]; r.tries < 10 && now.Sub(r.at) > 120*time.Millisecond {
+			d.asked[s] = request{now, r.tries + 1}
+			list = append(list, s)
+		}
+	}
+	for s := range d.asked {
+		if int16(d.next-s) > 0 {
+			delete(d.asked, s)
+		}
+	}
+	return list
 }
 
 // shown is a frame that could be decoded.
@@ -199,6 +227,7 @@ func (p *player) read(track *webrtc.TrackRemote, _ *webrtc.RTPReceiver) {
 		}
 		p.mu.Lock()
 		plea := false
+		var missing []uint16
 		if track.Kind() == webrtc.RTPCodecTypeAudio {
 			if !p.started {
 				p.started, p.first, p.newest = true, pkt.SequenceNumber, pkt.SequenceNumber
@@ -209,8 +238,12 @@ func (p *player) read(track *webrtc.TrackRemote, _ *webrtc.RTPReceiver) {
 			}
 		} else {
 			plea = p.video.take(pkt, p.began)
+			missing = p.video.missing()
 		}
 		p.mu.Unlock()
+		if len(missing) > 0 {
+			_ = p.pc.WriteRTCP([]rtcp.Packet{&rtcp.TransportLayerNack{MediaSSRC: uint32(track.SSRC()), Nacks: rtcp.NackPairsFromSequenceNumbers(missing)}})
+		}
 		if plea {
 			_ = p.pc.WriteRTCP([]rtcp.Packet{&rtcp.PictureLossIndication{MediaSSRC: uint32(track.SSRC())}})
 		}
@@ -222,6 +255,10 @@ func (d *decoder) take(pkt *rtp.Packet, began time.Time) bool {
 	now := time.Now()
 	if !d.begun {
 		d.begun, d.ssrc, d.next, d.waiting, d.dry = true, pkt.SSRC, pkt.SequenceNumber, map[uint16]rtp.Packet{}, true
+		d.asked, d.newest = map[uint16]request{}, pkt.SequenceNumber
+	}
+	if int16(pkt.SequenceNumber-d.newest) > 0 {
+		d.newest = pkt.SequenceNumber
 	}
 	if int16(pkt.SequenceNumber-d.next) < 0 || len(pkt.Payload) < 25 {
 		return false
@@ -309,7 +346,9 @@ func newSimPlayer(t *testing.T, h *sim.Host, quirks quirks) *player {
 		t.Fatal(err)
 	}
 	registry := &interceptor.Registry{}
-	missing, err := nack.NewGeneratorInterceptor(nack.GeneratorInterval(40 * time.Millisecond))
+	missing, err := nack.NewGeneratorInterceptor(nack.GeneratorInterval(40*time.Millisecond),
+		// It does not see what comes on the repair stream: the picture's requests are the player's own.
+		nack.GeneratorStreamsFilter(func(info *interceptor.StreamInfo) bool { return info.ClockRate == 48000 }))
 	if err != nil {
 		t.Fatal(err)
 	}

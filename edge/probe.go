@@ -99,8 +99,12 @@ func (l *leg) govern(p *pump, may bool, now int64) bool {
 	case !may || !pi.prober.Ready(now):
 		return false
 	}
-	pi.prober.Begin(pi.known(), lacks, bytes, pi.estimator.Signs(), !pi.estimator.Tells(now) && !pi.off, now)
-	pi.estimator.Burst(true, now)
+	from := pi.known()
+	if pi.off {
+		from /= 2 // nothing of it is sent now
+	}
+	pi.prober.Begin(from, lacks, bytes, pi.estimator.Signs(), !pi.estimator.Tells(now) && !pi.off, now)
+	pi.estimator.Burst(true, !pi.off, now)
 	pi.probing.Store(true)
 	pi.repeat, pi.padded = 0, false
 	return true
@@ -138,7 +142,7 @@ func (l *leg) probe(p *pump, now int64) bool {
 	}
 	if over {
 		pi.probing.Store(false)
-		pi.estimator.Burst(false, now)
+		pi.estimator.Burst(false, true, now)
 		if pi.estimator.Quiet(calm, now) {
 			p.metrics.full.Inc()
 		} else {

@@ -40,7 +40,7 @@ const (
 	stuckTime   = 2_000_000 // the same at any other time
 	surgeTime   = 1_500_000 // after a surge, while players measure it
 	forget      = 5_000_000 // how long a limit is remembered
-	settled     = 1_500_000 // after a sign of congestion, while reports of loss are about the time before it
+	settled     = 2_500_000 // after a sign of congestion, while reports of loss are about the time before it
 	relief      = 1_000_000 // after a sign of congestion, while nothing good is believed
 	longestTrip = 500_000   // beyond it a round trip says nothing about the next
 	queueing    = 120_000   // by how much the round trip grows when a queue builds up
@@ -124,14 +124,18 @@ func (e *Estimator) rate(from, to int64) float64 {
 // carried is what was sent some time ago, of which the newest reports can know.
 func (e *Estimator) carried(now int64) float64 { return e.rate(now-echo-span, now-echo) }
 
-// Surge says that more is sent than usual for a moment, as when the past is replayed. Players then tell limits that are not
-// about what will be sent.
+// Surge says that until now much more or less was sent than will be: the past was replayed, or the picture was cut. Players
+// tell limits that are about that for a while.
 func (e *Estimator) Surge(now int64) { e.surgeTo = now + surgeTime }
 
-// Burst says whether more is sent than media, to find out what the network carries. Signs are then looked for closely.
-func (e *Estimator) Burst(on bool, now int64) {
+// Burst says whether more is sent than media, to find out what the network carries. Signs are then looked for closely; but
+// where there was no media before, a player's limit cannot grow until it has measured for a while.
+func (e *Estimator) Burst(on, media bool, now int64) {
 	e.bursting, e.before = on, e.value
 	e.base, e.baseAt = e.told, now
+	if !media {
+		e.baseAt += silence
+	}
 }
 
 // Limit takes in a player's own estimate, in bits per second. What is not a number, or beyond reason, is cut to size.
@@ -158,7 +162,7 @@ func (e *Estimator) Limit(bps float64, now int64) {
 		case e.bursting:
 			bps = max(bps, e.before*little) // the sign is about the burst
 		case now < e.surgeTo:
-			bps /= little // what arrives of a surge says little about the rest
+			bps /= little // what arrives of a surge, or after a pause, says little about the rest
 		case bps < sent*steep && (was == 0 || bps < was*steep):
 			bps *= rest
 		}
@@ -168,7 +172,7 @@ func (e *Estimator) Limit(bps float64, now int64) {
 		e.base, e.baseAt = bps, now
 		e.good(max(bps, e.carried(now)), now)
 	case bps >= sent*ample: // players let a limit grow no further
-		e.baseAt = now
+		e.baseAt = max(e.baseAt, now)
 		e.good(e.carried(now), now)
 	case bps < sent*e.near() && now-e.baseAt > e.patience():
 		e.base, e.baseAt = bps, now
@@ -232,9 +236,10 @@ func (e *Estimator) Report(lost float64, count uint64, trip int64, bytes uint64,
 		e.sign(now) // of the burst; what there was before it is still carried
 	case lost > lossy && excess > max(0.05, 3*noise) && (e.signAt == 0 || now-e.signAt >= settled):
 		got := sent * (1 - lost)
-		if lost < ruinous {
+		switch {
+		case lost < ruinous:
 			got = max(got, airy)
-		} else {
+		case e.Quiet(2*settled, now): // a part of what was sent came before the network became narrower
 			got *= rest
 		}
 		e.value = min(e.Value(), got)
