@@ -84,12 +84,11 @@ func newLeg(kind media.Kind, out *binding, writeRTCP func([]rtcp.Packet) error, 
 	if kind == media.Audio {
 		size = audioHistory
 	}
-	l := &leg{
+	return &leg{
 		kind: kind, out: out, writeRTCP: writeRTCP, began: began, selector: forward.NewSelector(kind),
 		rewriter: forward.NewRewriter(uint16(rand.Uint32()), rand.Uint32()), history: forward.NewHistory(size),
 		repairIndex: uint64(rand.Uint32() & 0x7fff), way: newWay(out),
 	}
-	return l
 }
 
 // setOpen says whether the subscriber is connected.

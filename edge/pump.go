@@ -156,13 +156,6 @@ func (p *pump) turn(at bool) time.Duration {
 	return -1
 }
 
-// pass reads what there is and serves it.
-func (p *pump) pass() {
-	now := p.now()
-	p.gather(now)
-	p.serve(now)
-}
-
 // poke wakes run.
 func (p *pump) poke() {
 	select {

@@ -362,6 +362,13 @@ func TestPumpAllocatesNothing(t *testing.T) {
 	}
 }
 
+// pass reads what there is and serves it.
+func (p *pump) pass() {
+	now := p.now()
+	p.gather(now)
+	p.serve(now)
+}
+
 // silentPump is a pump that does not run, with students whose packets go nowhere.
 func silentPump(t testing.TB, students int) (*pump, *teacher) {
 	hub := relay.NewHub(relay.Config{})

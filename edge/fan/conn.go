@@ -55,9 +55,6 @@ func newConn(udp *net.UDPConn, index int, cfg Config, m *metrics) (*Conn, error)
 	if err := c.learn(); err != nil {
 		return nil, err
 	}
-	if cfg.Single {
-		c.trains.Store(false)
-	}
 	return c, nil
 }
 

@@ -12,8 +12,6 @@ import (
 
 // Config configures a Fan. The zero value is ready.
 type Config struct {
-	// Single sends every packet as a message of its own, as if the kernel could not cut trains.
-	Single bool
 	// Registerer takes the metrics; nil means none are kept.
 	Registerer prometheus.Registerer
 	// Logger is told when the kernel refuses trains; nil discards.

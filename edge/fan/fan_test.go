@@ -40,11 +40,14 @@ type room struct {
 func newRoom(t testing.TB, students int, single bool) *room {
 	t.Helper()
 	r := &room{t: t, registry: prometheus.NewRegistry()}
-	f, err := New(Config{Single: single, Registerer: r.registry}, listen(t))
+	f, err := New(Config{Registerer: r.registry}, listen(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.fan, r.conn = f, f.conns[0]
+	if single {
+		r.conn.trains.Store(false) // as where the kernel cannot cut trains
+	}
 	for range students {
 		s := listen(t)
 		p, ok := f.Path(r.conn.local, addrOf(s))

@@ -62,9 +62,12 @@ func BenchmarkFrame(b *testing.B) {
 		{"copied trains", false, false, func(int) int { return size }},
 	} {
 		b.Run(c.name, func(b *testing.B) {
-			f, err := New(Config{Single: c.single}, openSink(b))
+			f, err := New(Config{}, openSink(b))
 			if err != nil {
 				b.Fatal(err)
+			}
+			if c.single {
+				f.conns[0].trains.Store(false)
 			}
 			paths, streams := make([]*Path, students), make([]*Stream, students)
 			for i := range students {

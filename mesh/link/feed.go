@@ -156,7 +156,7 @@ func (f *feed) turn(ctx context.Context, now time.Time) {
 		}
 		f.choose(hop, now)
 		f.reparent(hop, now)
-		f.guard(hop, now)
+		f.keepStandby(hop, now)
 		f.tell()
 		f.heed(now)
 	}
@@ -435,9 +435,9 @@ func (f *feed) overlap(p **pull, now time.Time) {
 	f.at(now.Add(overlapPoll))
 }
 
-// guard keeps a standby for what somebody watches. A node that only stands by for others needs none: standbys would
+// keepStandby keeps a standby for what somebody watches. A node that only stands by for others needs none: standbys would
 // spread over the mesh.
-func (f *feed) guard(hop Hop, now time.Time) {
+func (f *feed) keepStandby(hop Hop, now time.Time) {
 	if _, ok := f.parent.stands(); !ok || f.next != nil {
 		return // one thing after the other
 	}

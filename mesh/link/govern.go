@@ -86,13 +86,13 @@ func (g *governor) tick(now time.Time, d *dispatcher) error {
 		g.down.send(&wire.Stripes{Want: uint64(g.scaler.want)})
 	}
 	g.shed(now, w.over(w.long))
-	g.guard(now)
+	g.decideParity(now)
 	g.down.rough.Store(!g.clean() || g.narrow(now))
 	return nil
 }
 
-// guard turns parity on or off.
-func (g *governor) guard(now time.Time) {
+// decideParity turns parity on or off.
+func (g *governor) decideParity(now time.Time) {
 	if g.down.speak < 2 || g.cond.rtt == 0 {
 		return
 	}

@@ -64,23 +64,7 @@ func (p *publisher) broadcast(ctx context.Context, rates []int) {
 				size = r / 8 / 6
 			}
 			packets := size/1150 + 1
-			for i := range packets {
-				pk := media.Packet{
-					Layer: media.Layer(l), Source: 1, Number: p.number[l], Frame: p.frame, Timestamp: uint32(p.frame * 3000),
-					Captured: time.Now().UnixMicro(), Payload: payload(p.number[l], size/packets),
-				}
-				if key {
-					pk.Flags |= media.Key
-				}
-				if i == 0 {
-					pk.Flags |= media.First
-				}
-				if i == packets-1 {
-					pk.Flags |= media.Last
-				}
-				p.track.Write(&pk)
-				p.number[l]++
-			}
+			p.put(l, packets, size/packets, key)
 		}
 	}
 }

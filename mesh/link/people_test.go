@@ -80,25 +80,30 @@ func (p *publisher) write(packets, size int, key bool) {
 	defer p.mu.Unlock()
 	p.frame++
 	for l := range p.layers {
-		for i := range packets {
-			pk := media.Packet{
-				Layer: media.Layer(l), Source: 1, Number: p.number[l], Frame: p.frame, Timestamp: uint32(p.frame * 3000),
-				Captured: time.Now().UnixMicro() + int64(i), Payload: payload(p.number[l], size),
-			}
-			if key {
-				pk.Flags |= media.Key
-			}
-			if i == 0 {
-				pk.Flags |= media.First
-			}
-			if i == packets-1 {
-				pk.Flags |= media.Last
-			}
-			p.track.Write(&pk)
-			p.number[l]++
-		}
+		p.put(l, packets, size, key)
 	}
 	p.sent.Add(1)
+}
+
+// put writes one layer's part of the present frame.
+func (p *publisher) put(l, packets, size int, key bool) {
+	for i := range packets {
+		pk := media.Packet{
+			Layer: media.Layer(l), Source: 1, Number: p.number[l], Frame: p.frame, Timestamp: uint32(p.frame * 3000),
+			Captured: time.Now().UnixMicro() + int64(i), Payload: payload(p.number[l], size),
+		}
+		if key {
+			pk.Flags |= media.Key
+		}
+		if i == 0 {
+			pk.Flags |= media.First
+		}
+		if i == packets-1 {
+			pk.Flags |= media.Last
+		}
+		p.track.Write(&pk)
+		p.number[l]++
+	}
 }
 
 // numbers are the numbers of the next packets.
