@@ -71,8 +71,7 @@ func (in *intake) take(c *wire.Chunk, b *buffer, whole bool) (kept bool, err err
 				in.early[0].free(in.up)
 				in.early = slices.Delete(in.early, 0, 1)
 			}
-			// Sound from before the first state is not kept: it begins with what is live.
-			if in.closed || in.up.early.Load() >= earlyChunks || b == nil && in.sources.Load() == nil {
+			if in.closed || in.up.early.Load() >= earlyChunks {
 				in.up.links.metrics.dropEarly.Inc()
 				return false, nil
 			}
