@@ -291,7 +291,8 @@ func (l *leg) pull(p *pump, now int64) {
 	if now-l.trainAt < int64(trainTime.Microseconds()) && l.trainAt != 0 {
 		return
 	}
-	for sent := 0; l.next <= head && sent < trainLength; l.next++ {
+	l.picture.refill(l.needs(layer), now)
+	for sent := 0; l.next <= head && sent < trainLength && l.picture.ready > 0; l.next++ {
 		if !p.track.Packet(layer, l.next, &p.scratch) {
 			continue // never came; if it does, it comes with a batch and finds its hole
 		}
@@ -309,6 +310,7 @@ func (l *leg) pull(p *pump, now int64) {
 			return
 		}
 		l.send(p, &p.scratch, &d, 0, now)
+		l.picture.ready -= float64(len(p.scratch.Payload))
 		l.trainAt = now
 		sent++
 	}

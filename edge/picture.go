@@ -20,6 +20,8 @@ const (
 	maxProbers = 32
 	// tolerable is by what factor the rest of a layer may be too much until there is a keyframe of the next.
 	tolerable = 1.25
+	// catchUp is by what factor a picture that is pulled from the ring may exceed what its network carries.
+	catchUp = 1.2
 	// padding is the most that a packet can have (RFC 3550, section 5.1).
 	padding = 255
 	// repeats is how many of the newest packets a burst repeats, one after the other.
@@ -80,6 +82,8 @@ type picture struct {
 	resumeAt  int64                    // after a cut, while the queue drains
 	credit    float64                  // bytes of repair that the network has room for
 	creditAt  int64
+	ready     float64 // bytes that may be pulled from the ring now
+	readyAt   int64
 	useless   uint64 // what was sent under indices below is of no use any more
 	triedAt   int64  // when more was last tried without a burst
 	repeat    int    // the next packet to repeat
@@ -215,6 +219,17 @@ func (pi *picture) mayRepair(now int64) bool {
 	pi.credit = min(pi.credit+share*float64(now-pi.creditAt)/1e6, max(share/4, 2*media.MaxPayload))
 	pi.creditAt = now
 	return pi.credit >= 0
+}
+
+// refill says how much may be pulled from the ring by now. A keyframe is several times as large as other frames, and a queue
+// on a network that is known to be narrow would hold up the sound behind it; so it goes no faster than that network, and a
+// little faster than the layer itself, to catch up.
+func (pi *picture) refill(needs float64, now int64) {
+	most := float64(trainLength * media.MaxPayload)
+	if known := pi.known(); known > 0 && !math.IsInf(needs, 1) {
+		most = min(most, pi.ready+max(known, needs)*catchUp/8e6*float64(now-pi.readyAt))
+	}
+	pi.ready, pi.readyAt = most, now
 }
 
 // cut stops a picture that is more than the network carries at once: the rest of it, and repair of what was lost of it, would

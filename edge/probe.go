@@ -96,7 +96,7 @@ func (l *leg) govern(p *pump, may bool, now int64) bool {
 	case l.codec.repair == 0:
 		if now-pi.triedAt >= tryTime {
 			pi.triedAt = now
-			pi.estimator.Hope(lacks)
+			pi.estimator.Hope(min(lacks, l.step()))
 		}
 		return false
 	case !may || !pi.prober.Ready(now):
@@ -111,6 +111,16 @@ func (l *leg) govern(p *pump, may bool, now int64) bool {
 	pi.probing.Store(true)
 	pi.repeat, pi.padded = 0, false
 	return true
+}
+
+// step is what the network must carry for one layer more.
+func (l *leg) step() float64 {
+	pi := &l.picture
+	next := pi.allocator.Granted(1)
+	if next >= pi.allowed {
+		return 0
+	}
+	return max(pi.rates[next]*stepRoom, forward.AudioOnly)
 }
 
 // lacks is what the network must carry of the picture for the subscriber to get more of it, 0 when it has all or when there
@@ -188,6 +198,9 @@ func (l *leg) fill(p *pump, now int64) int {
 	pi.padded = true // look no more
 	return l.writeOnRepair(p.out, &fan.Header{Timestamp: l.sent.Timestamp, Type: l.codec.repair, Padding: padding}, nil, now)
 }
+
+// stepRoom is by what factor a network that only can be tried must exceed what a layer needs.
+const stepRoom = 1.2
 
 // trainPacket is the largest payload that a burst repeats: those beyond it may not fit once more (RFC 4588 adds two bytes).
 const trainPacket = 1200

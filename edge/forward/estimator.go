@@ -41,6 +41,7 @@ const (
 	surgeTime   = 1_500_000 // after a surge, while players measure it
 	forget      = 5_000_000 // how long a limit is remembered
 	settled     = 2_500_000 // after a sign of congestion, while reports of loss are about the time before it
+	trust       = 2_000_000 // after a burst, while what it has shown is believed more than a limit of the moment
 	relief      = 1_000_000 // after a sign of congestion, while nothing good is believed
 	longestTrip = 500_000   // beyond it a round trip says nothing about the next
 	queueing    = 120_000   // by how much the round trip grows when a queue builds up
@@ -66,6 +67,8 @@ type Estimator struct {
 	at       int // where the next one goes
 	bursting bool
 	before   float64 // the value when the burst began
+	proven   float64 // what the last burst has shown, 0 if it met a sign of congestion
+	provenAt int64
 
 	// The last receiver report.
 	bytes    uint64
@@ -131,6 +134,11 @@ func (e *Estimator) Surge(now int64) { e.surgeTo = now + surgeTime }
 // Burst says whether more is sent than media, to find out what the network carries. Signs are then looked for closely; but
 // where there was no media before, a player's limit cannot grow until it has measured for a while.
 func (e *Estimator) Burst(on, media bool, now int64) {
+	if e.bursting && !on {
+		if e.proven, e.provenAt = e.value, now; !e.Quiet(trust, now) {
+			e.proven = 0
+		}
+	}
 	e.bursting, e.before = on, e.value
 	e.base, e.baseAt = e.told, now
 	if !media {
@@ -161,6 +169,8 @@ func (e *Estimator) Limit(bps float64, now int64) {
 			bps = max(bps, airy) // nearly all of a little has arrived: that says nothing about more
 		case e.bursting:
 			bps = max(bps, e.before*little) // the sign is about the burst
+		case e.proven > 0 && now-e.provenAt < trust:
+			bps = max(bps, e.proven*little) // the keyframe of the step up that has followed waits in a queue for a moment
 		case now < e.surgeTo:
 			bps /= little // what arrives of a surge, or after a pause, says little about the rest
 		case bps < sent*steep && (was == 0 || bps < was*steep):
