@@ -96,7 +96,7 @@ func (l *leg) govern(p *pump, may bool, now int64) bool {
 	case l.codec.repair == 0:
 		if now-pi.triedAt >= tryTime {
 			pi.triedAt = now
-			pi.estimator.Hope(min(lacks, l.step()))
+			pi.estimator.Hope(min(lacks, l.step()), now)
 		}
 		return false
 	case !may || !pi.prober.Ready(now):

@@ -66,7 +66,8 @@ type Estimator struct {
 	sampled  int // how many there are, at most the length
 	at       int // where the next one goes
 	bursting bool
-	before   float64 // the value when the burst began
+	before   float64 // the value when the burst, or the last hope, began
+	hopedAt  int64   // 0 for never
 	proven   float64 // what the last burst has shown, 0 if it met a sign of congestion
 	provenAt int64
 
@@ -219,9 +220,10 @@ func (e *Estimator) good(bps float64, now int64) {
 }
 
 // Hope raises the value without any evidence, for a subscriber on whom more can only be tried out.
-func (e *Estimator) Hope(bps float64) {
-	if e.value > 0 {
-		e.value = max(e.value, bps)
+func (e *Estimator) Hope(bps float64, now int64) {
+	if e.value > 0 && bps > e.value {
+		e.before, e.hopedAt = e.value, now
+		e.value = bps
 	}
 }
 
@@ -247,6 +249,8 @@ func (e *Estimator) Report(lost float64, count uint64, trip int64, bytes uint64,
 	case lost > lossy && excess > max(0.05, 3*noise) && (e.signAt == 0 || now-e.signAt >= settled):
 		got := sent * (1 - lost)
 		switch {
+		case e.hopedAt != 0 && now-e.hopedAt < 2*settled:
+			got = max(got, e.before*little) // the try was too much; what there was before it is still carried
 		case lost < ruinous:
 			got = max(got, airy)
 		case e.Quiet(2*settled, now): // a part of what was sent came before the network became narrower
