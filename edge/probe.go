@@ -106,7 +106,8 @@ func (l *leg) govern(p *pump, may bool, now int64) bool {
 	if pi.off {
 		from /= 2 // nothing of it is sent now
 	}
-	pi.prober.Begin(from, lacks, bytes, pi.estimator.Signs(), !pi.estimator.Tells(now) && !pi.off, now)
+	blind := !pi.estimator.Tells(now)
+	pi.prober.Begin(from, lacks, bytes, pi.estimator.Signs(), blind && !pi.off, blind || pi.off, now)
 	pi.estimator.Burst(true, !pi.off, now)
 	pi.probing.Store(true)
 	pi.repeat, pi.padded = 0, false

@@ -35,8 +35,9 @@ const (
 	sampleTime  = 80_000    // between two samples of what was sent
 	echo        = 400_000   // from sending until a limit can tell of it
 	span        = 500_000   // over which what was sent is measured
-	flatTime    = 450_000   // how long a limit below what is sent may fail to grow while a burst lasts
-	silence     = 900_000   // how long there may be no limit that grows while a burst lasts, whether one comes or not
+	flatTime    = 1_300_000 // how long a limit below what is sent may fail to grow while a burst lasts
+	silence     = 1_600_000 // how long there may be no limit that grows while a burst lasts, whether one comes or not
+	startTime   = 300_000   // how much longer where nothing was sent before
 	stuckTime   = 2_000_000 // the same at any other time
 	surgeTime   = 1_500_000 // after a surge, while players measure it
 	forget      = 5_000_000 // how long a limit is remembered
@@ -143,7 +144,7 @@ func (e *Estimator) Burst(on, media bool, now int64) {
 	e.bursting, e.before = on, e.value
 	e.base, e.baseAt = e.told, now
 	if !media {
-		e.baseAt += silence
+		e.baseAt += startTime
 	}
 }
 
@@ -169,7 +170,7 @@ func (e *Estimator) Limit(bps float64, now int64) {
 		case sent < airy && bps >= sent*little:
 			bps = max(bps, airy) // nearly all of a little has arrived: that says nothing about more
 		case e.bursting:
-			bps = max(bps, e.before*little) // the sign is about the burst
+			bps = max(bps, e.before) // the sign is about the burst
 		case e.proven > 0 && now-e.provenAt < trust:
 			bps = max(bps, e.proven*little) // the keyframe of the step up that has followed waits in a queue for a moment
 		case now < e.surgeTo:
@@ -192,7 +193,6 @@ func (e *Estimator) Limit(bps float64, now int64) {
 			e.sign(now)
 		case bps > sent*steep: // one far below only lags behind
 			e.value = min(e.Value(), bps)
-			e.sign(now)
 		}
 	}
 }
@@ -250,7 +250,7 @@ func (e *Estimator) Report(lost float64, count uint64, trip int64, bytes uint64,
 		got := sent * (1 - lost)
 		switch {
 		case e.hopedAt != 0 && now-e.hopedAt < 2*settled:
-			got = max(got, e.before*little) // the try was too much; what there was before it is still carried
+			got = max(got, e.before) // the try was too much; what there was before it is still carried
 		case lost < ruinous:
 			got = max(got, airy)
 		case e.Quiet(2*settled, now): // a part of what was sent came before the network became narrower

@@ -4,8 +4,9 @@ import "math"
 
 const (
 	// ramp is how often a burst doubles its rate in a second. Where the network ends, a queue then grows slowly enough to
-	// be noticed before it overflows.
-	ramp = 1.0
+	// be noticed before it overflows. Where there is nothing but sound, or nothing
+	// but loss to tell of it, it grows more slowly.
+	ramp, slowRamp = 1.5, 0.8
 	// probeMost bounds the rate of a burst in bits per second, media included.
 	probeMost = 8_000_000
 	// probeTrain is how many bytes of a burst leave at once.
@@ -33,6 +34,7 @@ type Prober struct {
 	restAt   int64 // no burst before
 	vain     int   // bursts in a row that have led to nothing
 	careful  bool  // each of them costs the subscriber something
+	slow     bool  // the rate grows slowly
 }
 
 // Probing reports whether a burst lasts.
@@ -46,12 +48,12 @@ func (p *Prober) Rest(now int64) { p.restAt = max(p.restAt, now+probeRest) }
 
 // Begin begins a burst from what is known to be carried to what is wanted, in bits per second, after so many bytes have
 // been sent and so many signs of congestion were seen. A careful one rests twice as long after each burst in vain: where
-// only loss tells that a network has ended, every burst costs some.
-func (p *Prober) Begin(from, to float64, sent, signs uint64, careful bool, now int64) {
+// only loss tells that a network has ended, every burst costs some. A slow one grows slowly.
+func (p *Prober) Begin(from, to float64, sent, signs uint64, careful, slow bool, now int64) {
 	to = min(to, probeMost)
 	*p = Prober{
 		on: true, from: min(max(from, 50_000), to), to: to, beganAt: now, at: now, sent: sent, signs: signs, vain: p.vain,
-		careful: careful,
+		careful: careful, slow: slow,
 	}
 }
 
@@ -65,7 +67,11 @@ func (p *Prober) Due(sent, signs uint64, now int64) (due int, over bool) {
 		p.end(now, p.vain+1)
 		return 0, true
 	}
-	rate := p.from * math.Exp2(ramp*float64(now-p.beganAt)/1e6)
+	speed := ramp
+	if p.slow {
+		speed = slowRamp
+	}
+	rate := p.from * math.Exp2(speed*float64(now-p.beganAt)/1e6)
 	if rate >= p.to {
 		rate = p.to
 		if p.fullAt == 0 {
