@@ -113,7 +113,7 @@ func (l *leg) resend(p *pump, nacks []rtcp.NackPair, scratch *media.Packet, now 
 }
 
 func (l *leg) resendOneLocked(p *pump, out *fan.Batch, sequence uint16, scratch *media.Packet, now int64) {
-	if l.kind == media.Video && !l.picture.mayRepair(now) {
+	if !l.picture.mayRepair(l.kind, now) {
 		p.metrics.resends[forward.Held].Inc() // it will be asked for again
 		return
 	}

@@ -16,6 +16,8 @@ import (
 const (
 	// soundRate is what is set aside for the teacher's voice, in bits per second: Opus as browsers send it, with headers.
 	soundRate = 40_000
+	// soundRepair is how much sound may be sent again, in bytes per second: 50 packets of up to 200 bytes, a fifth of them.
+	soundRepair = 2000
 	// maxProbers is how many students of a room are probed for at once. The others take their turn.
 	maxProbers = 32
 	// tolerable is by what factor the rest of a layer may be too much until there is a keyframe of the next.
@@ -209,14 +211,19 @@ func (l *leg) decide(p *pump, now int64) bool {
 }
 
 // mayRepair reports whether the network has room to send something again. One that has shown its limit has a quarter of it:
-// a queue that overflows loses what is sent again as well, and players then ask for all of it again and again.
-func (pi *picture) mayRepair(now int64) bool {
+// a queue that overflows loses what is sent again as well, and players then ask for all of it again and again. Sound has as
+// much as repairs a fifth of it, and some saved up for a moment in which all is lost.
+func (pi *picture) mayRepair(kind media.Kind, now int64) bool {
 	share := pi.estimator.Value() / 4 / 8
-	if math.IsInf(share, 1) {
+	most := max(share/4, 2*media.MaxPayload)
+	switch {
+	case kind == media.Audio:
+		share, most = soundRepair, 2*soundRepair
+	case math.IsInf(share, 1):
 		pi.credit, pi.creditAt = 0, now
 		return true
 	}
-	pi.credit = min(pi.credit+share*float64(now-pi.creditAt)/1e6, max(share/4, 2*media.MaxPayload))
+	pi.credit = min(pi.credit+share*float64(now-pi.creditAt)/1e6, most)
 	pi.creditAt = now
 	return pi.credit >= 0
 }

@@ -11,6 +11,8 @@ const (
 	ruinous = 0.30
 	// airy is a rate, in bits per second, at which a loss that is not ruinous is taken for that of the air.
 	airy = 200_000
+	// poor is by what factor more than that may be sent for a loss, or a queue, to mean that not even airy is carried.
+	poor = 1.5
 	// heard is by how much more of the sound than of the picture must be lost to say something: a report of sound is about
 	// few packets.
 	heard = 0.12
@@ -78,6 +80,8 @@ type Estimator struct {
 	loss     float64 // smoothed, of quiet times
 	trip     int64   // the shortest round trip of late, 0 for unknown
 	newest   int64   // the newest round trip, 0 for unknown
+	lossy    bool    // more was lost than the air loses
+	poor     int     // in how many reports in a row hardly anything was sent and not all of it arrived in time
 	grown    int     // how many round trips in a row were longer by a queue
 
 	surgeTo int64 // until when limits are about a surge
@@ -141,6 +145,9 @@ func (e *Estimator) Burst(on, media bool, now int64) {
 			e.proven = 0
 		}
 	}
+	if !e.Tells(now) {
+		e.told = 0 // a player that has stopped telling is not waited for
+	}
 	e.bursting, e.before = on, e.value
 	e.base, e.baseAt = e.told, now
 	if !media {
@@ -167,8 +174,6 @@ func (e *Estimator) Limit(bps float64, now int64) {
 	case was > 0 && bps < was*fall, was == 0 && !e.bursting && now >= e.surgeTo && sent > 0 && bps < sent*doubt:
 		e.base, e.baseAt = bps, now
 		switch {
-		case sent < airy && bps >= sent*little:
-			bps = max(bps, airy) // nearly all of a little has arrived: that says nothing about more
 		case e.bursting:
 			bps = max(bps, e.before) // the sign is about the burst
 		case e.proven > 0 && now-e.provenAt < trust:
@@ -177,6 +182,9 @@ func (e *Estimator) Limit(bps float64, now int64) {
 			bps /= little // what arrives of a surge, or after a pause, says little about the rest
 		case bps < sent*steep && (was == 0 || bps < was*steep):
 			bps *= rest
+		}
+		if e.poor == 0 {
+			bps = max(bps, airy) // a limit is about what was sent, and of a little nearly all may arrive
 		}
 		e.value = min(e.Value(), bps)
 		e.sign(now)
@@ -214,7 +222,7 @@ func (e *Estimator) patience() int64 {
 
 // good takes in what the network has carried. While nothing else is known that says nothing: it may carry all there is.
 func (e *Estimator) good(bps float64, now int64) {
-	if e.value > 0 && now-e.signAt >= relief {
+	if e.value > 0 && now-e.signAt >= relief && !(e.lossy && now-e.reportAt < settled) {
 		e.value = max(e.value, bps)
 	}
 }
@@ -242,16 +250,25 @@ func (e *Estimator) Report(lost float64, count uint64, trip int64, bytes uint64,
 	e.bytes, e.reportAt = bytes, now
 	e.grown = e.travelled(trip)
 	sent := amount * 8e6 / float64(passed)
+	e.lossy = lost > lossy
+	if sent < airy*poor && (lost > lossy || e.grown > 0) {
+		e.poor++
+	} else {
+		e.poor = 0
+	}
 	noise := math.Sqrt(max(e.loss, clean) / float64(count))
 	switch excess := lost - e.loss; {
 	case e.bursting && (e.grown > 0 || excess > max(2*clean, 2.5*noise)):
 		e.sign(now) // of the burst; what there was before it is still carried
+	case e.poor > 1 && lost > lossy && !e.bursting:
+		e.value = min(e.Value(), sent*(1-lost))
+		e.sign(now)
 	case lost > lossy && excess > max(0.05, 3*noise) && (e.signAt == 0 || now-e.signAt >= settled):
 		got := sent * (1 - lost)
 		switch {
 		case e.hopedAt != 0 && now-e.hopedAt < 2*settled:
 			got = max(got, e.before) // the try was too much; what there was before it is still carried
-		case lost < ruinous:
+		case lost < ruinous && e.poor == 0:
 			got = max(got, airy)
 		case e.Quiet(2*settled, now): // a part of what was sent came before the network became narrower
 			got *= rest

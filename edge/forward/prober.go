@@ -6,7 +6,7 @@ const (
 	// ramp is how often a burst doubles its rate in a second. Where the network ends, a queue then grows slowly enough to
 	// be noticed before it overflows. Where there is nothing but sound, or nothing
 	// but loss to tell of it, it grows more slowly.
-	ramp, slowRamp = 1.5, 0.8
+	ramp, slowRamp = 1.1, 0.8
 	// probeMost bounds the rate of a burst in bits per second, media included.
 	probeMost = 8_000_000
 	// probeTrain is how many bytes of a burst leave at once.

@@ -118,8 +118,8 @@ func served(t *testing.T, m *up.Mesh) string {
 		}
 		for _, room := range st.Students {
 			for _, s := range room.Subscribers {
-				return fmt.Sprintf("target %d, limit %.0f and estimate %.0f kbit/s, %d probes, %d resent, loss %.2f, off %t",
-					s.Video.Target, s.Video.Limit/1000, s.Video.Estimate/1000, s.Video.Probes, s.Video.Resent, s.Video.Lost, s.Video.Off)
+				return fmt.Sprintf("target %d, %d packets of %d bytes, %d pleas, limit %.0f and estimate %.0f kbit/s, %d probes, %d resent, loss %.2f, off %t",
+					s.Video.Target, s.Video.Packets, s.Video.Bytes, s.Video.Pleas, s.Video.Limit/1000, s.Video.Estimate/1000, s.Video.Probes, s.Video.Resent, s.Video.Lost, s.Video.Off)
 			}
 		}
 	}
