@@ -174,7 +174,7 @@ func TestATripThatGrowsIsACongestedNetwork(t *testing.T) {
 	r := newRoad()
 	r.drive(1_500_000, 5)
 	r.trip = 300_000
-	r.drive(1_500_000, 3)
+	r.drive(1_500_000, 2)
 	if v := r.e.Value(); v > 1_300_000 {
 		t.Errorf("%.0f bit/s while packets wait for a quarter of a second", v)
 	}
@@ -185,6 +185,25 @@ func TestATripThatGrowsIsACongestedNetwork(t *testing.T) {
 	r.drive(100_000, 2)
 	if r.e.Trip() > longestTrip {
 		t.Errorf("a trip of %d us is believed", r.e.Trip())
+	}
+}
+
+func TestALimitThatIsNoRateIsNotHeard(t *testing.T) {
+	for _, bps := range []float64{math.NaN(), -1, math.Inf(-1)} {
+		r := newRoad()
+		r.drive(1_500_000, 2)
+		if r.e.Limit(bps, r.now); r.e.Tells(r.now) || r.e.Signs() != 0 {
+			t.Errorf("%v is taken for a limit", bps)
+		}
+	}
+	r := newRoad()
+	r.limit = constant(2_000_000)
+	r.drive(1_500_000, 5)
+	r.limit = constant(1_000_000)
+	r.drive(1_500_000, 3)
+	r.e.Limit(math.Inf(1), r.now)
+	if v := r.e.Value(); v > highest {
+		t.Errorf("%v bit/s are believed", v)
 	}
 }
 
