@@ -30,7 +30,8 @@ const (
 	repeats = 48
 
 	// Times in microseconds.
-	drainTime = 400_000    // how long nothing of a picture is sent that was too much
+	cutTime   = 400_000    // how long nothing of a picture is sent that was too much
+	drainTime = 1_500_000  // how long hardly anything is sent again after a sign of congestion
 	longest   = 4_000_000  // how long a live keyframe is waited for where there is no room for a replay
 	calm      = 3_000_000  // after a sign of congestion, before a burst
 	tryTime   = 10_000_000 // between two tries at more where there cannot be bursts
@@ -223,6 +224,9 @@ func (pi *picture) mayRepair(kind media.Kind, now int64) bool {
 		pi.credit, pi.creditAt = 0, now
 		return true
 	}
+	if kind == media.Video && !pi.estimator.Quiet(drainTime, now) {
+		share /= 4 // the queue that has just been noticed must empty first
+	}
 	pi.credit = min(pi.credit+share*float64(now-pi.creditAt)/1e6, most)
 	pi.creditAt = now
 	return pi.credit >= 0
@@ -244,7 +248,7 @@ func (pi *picture) refill(needs float64, now int64) {
 func (l *leg) cut(now int64) {
 	l.restart(now)
 	l.picture.useless = l.rewriter.Next()
-	l.picture.resumeAt = now + drainTime
+	l.picture.resumeAt = now + cutTime
 	l.picture.estimator.Surge(l.picture.resumeAt)
 }
 

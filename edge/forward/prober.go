@@ -15,8 +15,10 @@ const (
 	// Times in microseconds.
 	probeTop   = 1_200_000  // how long the whole rate is sent
 	probeRest  = 3_500_000  // between two bursts
+	probeSlow  = 5_000_000  // the same after probeHope in vain
 	probeTired = 30_000_000 // the same after probeTries in vain
 	probeTries = 60
+	probeHope  = 2
 )
 
 // Prober finds out whether a network carries more than the media that is sent: for some seconds it fills up what is sent,
@@ -103,6 +105,8 @@ func (p *Prober) end(now int64, vain int) {
 		rest = probeTired
 	case p.careful:
 		rest = min(rest<<min(vain, 8), probeTired)
+	case vain > probeHope:
+		rest = probeSlow
 	}
 	p.restAt = now + rest
 }
