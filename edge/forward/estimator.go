@@ -11,6 +11,8 @@ const (
 	ruinous = 0.30
 	// airy is a rate, in bits per second, at which a loss that is not ruinous is taken for that of the air.
 	airy = 200_000
+	// least is the lowest rate that is told from another: there is no picture anyway.
+	least = 60_000
 	// poor is by what factor more than that may be sent for a loss, or a queue, to mean that not even airy is carried.
 	poor = 1.5
 	// heard is by how much more of the sound than of the picture must be lost to say something: a report of sound is about
@@ -261,7 +263,7 @@ func (e *Estimator) Report(lost float64, count uint64, trip int64, bytes uint64,
 	case e.bursting && (e.grown > 0 || excess > max(2*clean, 2.5*noise)):
 		e.sign(now) // of the burst; what there was before it is still carried
 	case e.poor > 1 && lost > lossy && !e.bursting:
-		e.value = min(e.Value(), sent*(1-lost))
+		e.value = min(e.Value(), max(sent*(1-lost), least))
 		e.sign(now)
 	case lost > lossy && excess > max(0.05, 3*noise) && (e.signAt == 0 || now-e.signAt >= settled):
 		got := sent * (1 - lost)

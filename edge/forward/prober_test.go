@@ -124,7 +124,7 @@ func TestBurstsRestAndTire(t *testing.T) {
 		careful bool
 		rests   []int64 // milliseconds after each burst in vain
 	}{
-		"limits are told": {false, []int64{3500, 3500, 3500}},
+		"limits are told": {false, []int64{3500, 3500, 5000}},
 		"only loss tells": {true, []int64{7000, 14_000, 28_000, 30_000}},
 	} {
 		b := newBurst(300_000, 400_000, 0)
