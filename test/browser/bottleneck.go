@@ -76,10 +76,14 @@ type waiting struct {
 // down passes what the node sends, in order and at the line's rate.
 func (b *Bottleneck) down() {
 	line := make(chan waiting, 4096)
+	due := time.NewTimer(0)
 	var sending sync.WaitGroup
 	sending.Go(func() {
+		defer due.Stop()
+		<-due.C
 		for w := range line {
-			time.Sleep(time.Until(w.due))
+			due.Reset(time.Until(w.due))
+			<-due.C
 			if peer := b.peer.Load(); peer != nil {
 				_, _ = b.browser.WriteToUDPAddrPort(w.data, *peer) // as above
 			}
