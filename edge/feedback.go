@@ -34,33 +34,51 @@ func (s *Subscriber) listen(l *leg, rtpSender *webrtc.RTPSender) {
 		if err != nil {
 			return
 		}
-		packets, err := rtcp.Unmarshal(buf[:n])
-		if err != nil {
-			s.edge.metrics.malformed.Inc()
-			continue
-		}
 		now := s.edge.now()
-		for _, packet := range packets {
-			s.heed(l, packet, &scratch, now)
-		}
+		s.parse(buf[:n], now, func(packet rtcp.Packet) { s.heed(l, packet, &scratch, now) })
 	}
 }
 
 // feedback takes a compound packet of a subscriber whose media is sealed here, for all its legs.
 func (s *Subscriber) feedback(compound []byte, scratch *media.Packet) {
-	packets, err := rtcp.Unmarshal(compound)
-	if err != nil {
-		s.edge.metrics.malformed.Inc()
-		return
-	}
 	now := s.edge.now()
-	for _, packet := range packets {
+	s.parse(compound, now, func(packet rtcp.Packet) {
 		about := packet.DestinationSSRC()
 		for _, l := range s.legs {
 			if slices.Contains(about, l.out.ssrc) {
 				s.heed(l, packet, scratch, now)
 			}
 		}
+	})
+}
+
+// parse takes a compound packet apart. Reports of arrivals are read here: the usual parser makes a thousand objects of a few
+// bytes if a player so wishes. Without heed nothing else is read.
+func (s *Subscriber) parse(compound []byte, now int64, heed func(rtcp.Packet)) {
+	for len(compound) >= 4 {
+		size := 4 * (int(binary.BigEndian.Uint16(compound[2:])) + 1)
+		if size > len(compound) {
+			break
+		}
+		one := compound[:size]
+		if compound = compound[size:]; one[1] == byte(rtcp.TypeTransportSpecificFeedback) && one[0]&0x1f == rtcp.FormatTCC {
+			s.arrived(one, now)
+			continue
+		}
+		if heed == nil {
+			continue
+		}
+		packets, err := rtcp.Unmarshal(one)
+		if err != nil {
+			s.edge.metrics.malformed.Inc()
+			return
+		}
+		for _, packet := range packets {
+			heed(packet)
+		}
+	}
+	if len(compound) > 0 && heed != nil {
+		s.edge.metrics.malformed.Inc()
 	}
 }
 
@@ -152,9 +170,9 @@ func (l *leg) writeRepair(out *fan.Batch, s *forward.Sent, payload uint8, pkt *m
 func (l *leg) writeOnRepair(out *fan.Batch, h *fan.Header, payload []byte, now int64) int {
 	l.repairIndex++
 	h.SSRC, h.Index = l.out.repair, l.repairIndex
-	h.TimeID, h.Time = l.out.sendTime, departure(now)
 	size := len(payload) + int(h.Padding)
 	l.counts.extra += uint64(size)
+	l.depart(h, size, now)
 	_ = l.way.send(out, h, payload) // asked for again if it does not arrive
 	return size
 }

@@ -95,6 +95,7 @@ func (s *Subscriber) route(first bool) bool {
 	switch {
 	case path == nil:
 		// The feedback comes by the connection too.
+		s.listening.Store(true)
 		for i, l := range s.legs {
 			s.listeners.Go(func() { s.listen(l, s.senders[i]) })
 		}

@@ -61,11 +61,12 @@ type leg struct {
 	rewriter   forward.Rewriter
 	history    *forward.History
 	picture    picture
-	skipped    int   // layers passed over because nothing came
-	since      int64 // how long the leg has waited for its first keyframe
-	plea       bool  // the subscriber said that it cannot decode
-	wokenAt    int64 // when it woke the pump to say so, 0 for never
-	pleaAt     int64 // when a keyframe was last asked for because of it, 0 for never
+	arrivals   *forward.Arrivals // nil where the player tells a limit itself, or nothing at all
+	skipped    int               // layers passed over because nothing came
+	since      int64             // how long the leg has waited for its first keyframe
+	plea       bool              // the subscriber said that it cannot decode
+	wokenAt    int64             // when it woke the pump to say so, 0 for never
+	pleaAt     int64             // when a keyframe was last asked for because of it, 0 for never
 	lost       uint64
 	lostLayer  media.Layer // a keyframe of this layer from before number lost is of no use
 
@@ -89,11 +90,15 @@ func newLeg(kind media.Kind, out *binding, net *network, writeRTCP func([]rtcp.P
 	if kind == media.Audio {
 		size = audioHistory
 	}
-	return &leg{
+	l := &leg{
 		kind: kind, out: out, net: net, mu: &net.mu, writeRTCP: writeRTCP, began: began, selector: forward.NewSelector(kind),
 		rewriter: forward.NewRewriter(uint16(rand.Uint32()), rand.Uint32()), history: forward.NewHistory(size),
 		repairIndex: uint64(rand.Uint32() & 0x7fff), way: newWay(out),
 	}
+	if out.count != 0 {
+		l.arrivals = &forward.Arrivals{}
+	}
+	return l
 }
 
 // setOpen says whether the subscriber is connected.
@@ -407,8 +412,16 @@ func (l *leg) write(out *fan.Batch, s *forward.Sent, pkt *media.Packet, stamped 
 	if stamped {
 		h.StampID, h.Stamp = l.out.stamp, media.NTPFromMicros(pkt.Captured)
 	}
-	h.TimeID, h.Time = l.out.sendTime, departure(now)
+	l.depart(&h, len(pkt.Payload), now)
 	return l.way.send(out, &h, pkt.Payload) == nil
+}
+
+// depart writes on a packet when it leaves, or its number, for players that watch their network by it.
+func (l *leg) depart(h *fan.Header, size int, now int64) {
+	h.TimeID, h.Time = l.out.sendTime, departure(now)
+	if l.arrivals != nil {
+		h.CountID, h.Count = l.out.count, l.arrivals.Depart(size, now)
+	}
 }
 
 func (l *leg) marker(pkt *media.Packet) bool {

@@ -3,6 +3,7 @@ package edge
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/pion/interceptor"
 	"github.com/pion/sdp/v3"
@@ -50,8 +51,13 @@ func readOffer(text string) (*offer, error) {
 	o.parts = parts(kinds)
 	o.passive = setup == "passive"
 	feedback := []webrtc.RTCPFeedback{{Type: "goog-remb"}, {Type: "ccm", Parameter: "fir"}, {Type: "nack"}, {Type: "nack", Parameter: "pli"}}
+	extensions := []string{sdp.SDESMidURI, wish.AbsCaptureTime, sdp.ABSSendTimeURI}
+	if reportsArrivals(&d) {
+		feedback[0].Type = webrtc.TypeRTCPFBTransportCC
+		extensions[2] = sdp.TransportCCURI
+	}
 	var err error
-	if o.engine, err = wish.Codecs(&d, feedback, sdp.SDESMidURI, wish.AbsCaptureTime, sdp.ABSSendTimeURI); err != nil {
+	if o.engine, err = wish.Codecs(&d, feedback, extensions...); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrOffer, err)
 	}
 	clean, err := d.Marshal()
@@ -60,6 +66,26 @@ func readOffer(text string) (*offer, error) {
 	}
 	o.sdp = string(clean)
 	return o, nil
+}
+
+// reportsArrivals reports whether a player can tell of its network only when each packet has come. That is answered where it
+// is all there is: limits cost the node nothing for a packet. The numbers of packets are counted by one leg, so that a player
+// must want one picture.
+func reportsArrivals(d *sdp.SessionDescription) bool {
+	limits, arrivals, pictures := false, false, 0
+	for _, m := range d.MediaDescriptions {
+		if kindOf(m.MediaName.Media) != media.Video {
+			continue
+		}
+		pictures++
+		for _, a := range m.Attributes {
+			if a.Key == "rtcp-fb" {
+				limits = limits || strings.HasSuffix(a.Value, " goog-remb")
+				arrivals = arrivals || strings.HasSuffix(a.Value, " transport-cc")
+			}
+		}
+	}
+	return arrivals && !limits && pictures == 1
 }
 
 // kindOf is 0 for a section that carries neither sound nor picture.

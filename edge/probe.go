@@ -15,10 +15,31 @@ func (s *Subscriber) limited(bps float64, now int64) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.limitedLocked(bps, now)
+}
+
+func (l *leg) limitedLocked(bps float64, now int64) {
 	l.heard.estimate = bps
 	l.net.estimator.Limit(bps, now)
 	if p := l.at.Load(); l.decide(p, now) {
 		p.poke()
+	}
+}
+
+// arrived takes in a report of when packets have come, from a player that was asked for them because it tells no limit.
+func (s *Subscriber) arrived(report []byte, now int64) {
+	l := s.lead()
+	if l == nil || l.arrivals == nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	limit, tell, err := l.arrivals.Report(report, now)
+	if err != nil {
+		s.edge.metrics.malformed.Inc()
+	}
+	if tell {
+		l.limitedLocked(limit, now)
 	}
 }
 

@@ -45,6 +45,7 @@ type Subscriber struct {
 	signal sync.Mutex // one offer at a time
 
 	sources, channels atomic.Int32 // that the subscriber has named and opened
+	listening         atomic.Bool  // the connection opens the feedback
 }
 
 // newSubscriber makes a peer connection and its answer. What it makes is closed again if it fails.
