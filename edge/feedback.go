@@ -26,7 +26,7 @@ type heard struct {
 
 // listen reads the feedback on one leg until its connection is closed. A goodbye never comes here, since pion delivers it to
 // the stream that ends; that a player leaves is told by DTLS or by HTTP.
-func (s *Subscriber) listen(l *leg, p *pump, rtpSender *webrtc.RTPSender) {
+func (s *Subscriber) listen(l *leg, rtpSender *webrtc.RTPSender) {
 	buf := make([]byte, 1500)
 	var scratch media.Packet
 	for {
@@ -35,7 +35,7 @@ func (s *Subscriber) listen(l *leg, p *pump, rtpSender *webrtc.RTPSender) {
 			return
 		}
 		now := s.edge.now()
-		s.parse(buf[:n], now, func(packet rtcp.Packet) { s.heed(l, p, packet, &scratch, now) })
+		s.parse(buf[:n], now, func(packet rtcp.Packet) { s.heed(l, packet, &scratch, now) })
 	}
 }
 
@@ -46,7 +46,7 @@ func (s *Subscriber) feedback(compound []byte, scratch *media.Packet) {
 		about := packet.DestinationSSRC()
 		for _, l := range s.legs {
 			if slices.Contains(about, l.out.ssrc) {
-				s.heed(l, s.shard.pump(l.kind), packet, scratch, now)
+				s.heed(l, packet, scratch, now)
 			}
 		}
 	})
@@ -83,7 +83,8 @@ func (s *Subscriber) parse(compound []byte, now int64, heed func(rtcp.Packet)) {
 }
 
 // heed takes one packet of feedback on one leg.
-func (s *Subscriber) heed(l *leg, p *pump, packet rtcp.Packet, scratch *media.Packet, now int64) {
+func (s *Subscriber) heed(l *leg, packet rtcp.Packet, scratch *media.Packet, now int64) {
+	p := l.at.Load()
 	switch packet := packet.(type) {
 	case *rtcp.TransportLayerNack:
 		if packet.MediaSSRC == l.out.ssrc {
@@ -114,7 +115,7 @@ func (l *leg) resend(p *pump, nacks []rtcp.NackPair, scratch *media.Packet, now 
 	defer out.Done()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.open {
+	if !l.open || l.at.Load() != p {
 		return
 	}
 	asked := 0
@@ -131,11 +132,11 @@ func (l *leg) resend(p *pump, nacks []rtcp.NackPair, scratch *media.Packet, now 
 }
 
 func (l *leg) resendOneLocked(p *pump, out *fan.Batch, sequence uint16, scratch *media.Packet, now int64) {
-	if !l.picture.mayRepair(l.kind, now) {
+	if !l.net.mayRepair(l.kind, now) {
 		p.metrics.resends[forward.Held].Inc() // it will be asked for again
 		return
 	}
-	s, answer := l.history.Answer(sequence, l.picture.estimator.Trip(), now)
+	s, answer := l.history.Answer(sequence, l.net.estimator.Trip(), now)
 	if answer == forward.Resend && (s.Index < l.picture.useless || !p.track.Packet(s.Layer, s.Number, scratch)) {
 		answer = forward.Gone
 	}
@@ -143,7 +144,7 @@ func (l *leg) resendOneLocked(p *pump, out *fan.Batch, sequence uint16, scratch 
 	if answer != forward.Resend {
 		return
 	}
-	l.picture.credit -= float64(len(scratch.Payload))
+	l.net.credit -= float64(len(scratch.Payload))
 	if l.out.isVP8(s.Type) {
 		d := forward.ParseVP8(scratch.Payload)
 		d.Patch(scratch.Payload, s.IDs)
@@ -217,7 +218,7 @@ func (l *leg) hear(p *pump, reports []rtcp.ReceptionReport, now int64) (lost flo
 			}
 			add(fraction, float64(sent-l.heard.packets))
 			l.heard.lost, l.heard.next, l.heard.packets = fraction, next, sent
-			trip = l.picture.trip(r, now)
+			trip = l.net.trip(r, now)
 		case r.SSRC == l.out.repair && r.SSRC != 0:
 			sent := l.counts.resent + l.counts.probes
 			add(float64(r.FractionLost)/256, float64(sent-l.heard.repairs))
@@ -225,7 +226,7 @@ func (l *leg) hear(p *pump, reports []rtcp.ReceptionReport, now int64) (lost flo
 		}
 	}
 	if some && l.kind == media.Video {
-		l.picture.estimator.Report(lost, uint64(about), trip, l.counts.all(), now)
+		l.net.estimator.Report(lost, uint64(about), trip, l.net.sent(), now)
 		if l.decide(p, now) {
 			p.poke()
 		}

@@ -34,12 +34,12 @@ func FuzzFeedback(f *testing.F) {
 	p, te := silentPump(f, 0)
 	e := &Edge{began: time.Now(), metrics: newMetrics(nil, &Edge{})}
 	f.Fuzz(func(t *testing.T, compound []byte, times uint8) {
-		l := newLeg(media.Video, (&wire{}).binding(), nil, 0)
+		l := loneLeg(p, (&wire{}).binding(), nil, 0)
 		l.out.stream = nowhere{}
 		l.setOpen(true, 1)
 		p.add(l)
 		defer p.remove(l)
-		s := &Subscriber{edge: e, legs: []*leg{l}, shard: &shard{pumps: []*pump{p, p}}}
+		s := &Subscriber{edge: e, legs: []*leg{l}}
 		var scratch media.Packet
 		for range times%16 + 1 {
 			for range 3 {
@@ -54,7 +54,7 @@ func FuzzFeedback(f *testing.F) {
 		if st.Packets == 0 || st.Resent > 5*st.Packets {
 			t.Errorf("%d packets are sent, and %d of them again", st.Packets, st.Resent)
 		}
-		if v := l.picture.estimator.Value(); !(v >= 0) {
+		if v := l.net.estimator.Value(); !(v >= 0) {
 			t.Errorf("the network is thought to carry %v bit/s", v)
 		}
 	})

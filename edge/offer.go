@@ -15,9 +15,9 @@ import (
 
 // offer is what a subscriber's offer asks for.
 type offer struct {
-	sdp     string       // in which every section of sound or picture is recvonly
-	kinds   []media.Kind // one for each of those sections
-	passive bool         // the subscriber cannot begin DTLS
+	sdp     string // in which every section of sound or picture is recvonly
+	parts   []part // one for each of those sections
+	passive bool   // the subscriber cannot begin DTLS
 	engine  *webrtc.MediaEngine
 }
 
@@ -28,6 +28,8 @@ func readOffer(text string) (*offer, error) {
 		return nil, fmt.Errorf("%w: %w", ErrOffer, err)
 	}
 	o := &offer{}
+	var kinds []media.Kind
+	count := map[media.Kind]int{}
 	setup, _ := d.Attribute("setup")
 	for _, m := range d.MediaDescriptions {
 		if s, ok := m.Attribute("setup"); ok {
@@ -37,15 +39,16 @@ func readOffer(text string) (*offer, error) {
 		if kind == 0 {
 			continue
 		}
-		if slices.Contains(o.kinds, kind) {
-			return nil, fmt.Errorf("%w: it has two sections of %s", ErrOffer, kind)
+		if count[kind]++; count[kind] > maxPictures {
+			return nil, fmt.Errorf("%w: it has more than %d sections of %s", ErrOffer, maxPictures, kind)
 		}
-		o.kinds = append(o.kinds, kind)
+		kinds = append(kinds, kind)
 		receiveOnly(&d, m)
 	}
-	if len(o.kinds) == 0 {
+	if len(kinds) == 0 {
 		return nil, fmt.Errorf("%w: it has neither audio nor video", ErrOffer)
 	}
+	o.parts = parts(kinds)
 	o.passive = setup == "passive"
 	feedback := []webrtc.RTCPFeedback{{Type: "goog-remb"}, {Type: "ccm", Parameter: "fir"}, {Type: "nack"}, {Type: "nack", Parameter: "pli"}}
 	extensions := []string{sdp.SDESMidURI, wish.AbsCaptureTime, sdp.ABSSendTimeURI}

@@ -44,11 +44,12 @@ type codec struct {
 
 var errNoCodec = errors.New("no codec in common")
 
-func newSender(kind media.Kind, room string) *sender {
-	if kind == media.Audio {
-		return &sender{kind: webrtc.RTPCodecTypeAudio, id: media.Microphone, room: room}
+func newSender(p part, room string) *sender {
+	s := &sender{kind: webrtc.RTPCodecTypeVideo, id: p.name, room: room}
+	if p.kind == media.Audio {
+		s.kind = webrtc.RTPCodecTypeAudio
 	}
-	return &sender{kind: webrtc.RTPCodecTypeVideo, id: media.Camera, room: room}
+	return s
 }
 
 // ID names the track within the stream.
