@@ -35,7 +35,7 @@ func TestOnlyWhoTellsNoLimitIsAskedForArrivals(t *testing.T) {
 			t.Fatal(err)
 		}
 		sub.Close(ErrLeft)
-		if l, _ := sub.camera(); strings.Contains(answer, "goog-remb") != c.limit || (l.arrivals != nil) != c.arrivals || strings.Contains(answer, "transport-cc") && !strings.Contains(c.extra, arrivals) {
+		if l := sub.lead(); strings.Contains(answer, "goog-remb") != c.limit || (l.arrivals != nil) != c.arrivals || strings.Contains(answer, "transport-cc") && !strings.Contains(c.extra, arrivals) {
 			t.Errorf("%s: arrivals are watched: %t; answered:\n%s", name, l.arrivals != nil, answer)
 		}
 	}
