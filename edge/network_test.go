@@ -124,7 +124,7 @@ func newLaboratory(t *testing.T, path sim.Path, quirks quirks) *laboratory {
 	wg.Go(func() { _ = hub.Run(ctx) })
 	wg.Go(func() { la.lecture.run(ctx, hub) })
 	t.Cleanup(func() { cancel(); wg.Wait() })
-	la.player = newSimPlayer(t, la.to, quirks)
+	la.player = newViewer(t, la.to.SettingEngine(), quirks)
 	s := &student{t: t, pc: la.player.pc}
 	sub, answer, err := e.Subscribe(ctx, SubscribeRequest{Room: "algebra", Subject: "anna", Offer: s.offer(nil)})
 	if err != nil {

@@ -14,8 +14,6 @@ import (
 	"github.com/pion/rtp"
 	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
-
-	"lyceum/test/sim"
 )
 
 // player is a student's browser as far as networks matter: it reports as browsers do (receiver reports, requests for what is
@@ -319,8 +317,8 @@ func (d *decoder) keyframe() (first uint16, some bool) {
 	return 0, false
 }
 
-// newSimPlayer makes a player on a host.
-func newSimPlayer(t *testing.T, h *sim.Host, quirks quirks) *player {
+// newViewer makes a player.
+func newViewer(t *testing.T, engine webrtc.SettingEngine, quirks quirks) *player {
 	t.Helper()
 	p := &player{t: t, quirks: quirks, began: time.Now(), heard: map[uint16]bool{}}
 	m := &webrtc.MediaEngine{}
@@ -374,7 +372,7 @@ func newSimPlayer(t *testing.T, h *sim.Host, quirks quirks) *player {
 		}
 		registry.Add(arrivals)
 	}
-	p.pc, err = webrtc.NewAPI(webrtc.WithMediaEngine(m), webrtc.WithSettingEngine(h.SettingEngine()), webrtc.WithInterceptorRegistry(registry)).
+	p.pc, err = webrtc.NewAPI(webrtc.WithMediaEngine(m), webrtc.WithSettingEngine(engine), webrtc.WithInterceptorRegistry(registry)).
 		NewPeerConnection(webrtc.Configuration{})
 	if err != nil {
 		t.Fatal(err)
