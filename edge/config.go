@@ -22,9 +22,6 @@ type Config struct {
 	// Fan is the sockets that Engine's connections share, so that what goes to many students goes in few system calls. Nil
 	// means that they share none.
 	Fan *fan.Fan
-	// Lite says that students reach the node by Engine's addresses as they are. The node then leaves the checks of the way
-	// to them (ICE-lite: RFC 8445, section 2.5), which halves what a student costs who is only connected.
-	Lite bool
 	// Certificate is for DTLS; nil makes one for each subscriber, which costs a key.
 	Certificate *webrtc.Certificate
 	// MaxSubscribers is how many subscribers there may be at once; 0 means no limit.

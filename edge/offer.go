@@ -17,7 +17,6 @@ type offer struct {
 	sdp     string       // in which every section of sound or picture is recvonly
 	kinds   []media.Kind // one for each of those sections
 	passive bool         // the subscriber cannot begin DTLS
-	lite    bool         // the subscriber makes no checks of the way
 	engine  *webrtc.MediaEngine
 }
 
@@ -28,7 +27,6 @@ func readOffer(text string) (*offer, error) {
 		return nil, fmt.Errorf("%w: %w", ErrOffer, err)
 	}
 	o := &offer{}
-	_, o.lite = d.Attribute("ice-lite")
 	setup, _ := d.Attribute("setup")
 	for _, m := range d.MediaDescriptions {
 		if s, ok := m.Attribute("setup"); ok {
@@ -87,7 +85,6 @@ func receiveOnly(d *sdp.SessionDescription, m *sdp.MediaDescription) {
 // without one pion installs its own.
 func (e *Edge) api(o *offer, s *Subscriber) *webrtc.API {
 	engine := e.cfg.Engine()
-	engine.SetLite(e.cfg.Lite && !o.lite)
 	if !o.passive {
 		// The player begins DTLS as soon as it has a path; nobody can make the node start handshakes.
 		_ = engine.SetAnsweringDTLSRole(webrtc.DTLSRoleServer) // fails for other roles only

@@ -80,17 +80,10 @@ type Admin struct {
 
 // WebRTC is the one UDP port for all media to and from people.
 type WebRTC struct {
-	// Listen is host:port over UDP. Empty means "0.0.0.0:7702". One address, instead of all that the machine has, says that
-	// students reach the node by it.
+	// Listen is host:port over UDP. Empty means "0.0.0.0:7702".
 	Listen string `koanf:"listen"`
 	// Addresses are the public addresses to offer when the node is behind a 1:1 NAT. Empty means those it has.
 	Addresses []string `koanf:"addresses"`
-}
-
-// fixed reports whether the operator has said by which addresses students reach the node.
-func (w *WebRTC) fixed() bool {
-	at, err := netip.ParseAddrPort(w.Listen)
-	return len(w.Addresses) > 0 || err == nil && !at.Addr().IsUnspecified()
 }
 
 // Mesh is the QUIC port between nodes.

@@ -268,8 +268,7 @@ func (n *Node) openMedia() error {
 		return fmt.Errorf("origin: %w", err)
 	}
 	n.edge, err = edge.New(edge.Config{
-		Hub: n.hub, Engine: engine, Fan: out, Lite: n.cfg.WebRTC.fixed(), Certificate: cert, MaxSubscribers: n.cfg.Seats,
-		Logger: n.log, Registerer: n.deps.Registry,
+		Hub: n.hub, Engine: engine, Fan: out, Certificate: cert, MaxSubscribers: n.cfg.Seats, Logger: n.log, Registerer: n.deps.Registry,
 	})
 	if err != nil {
 		return fmt.Errorf("edge: %w", err)
