@@ -77,23 +77,23 @@ func (b *Tab) Ask(v any, format string, args ...any) error {
 	text, err := b.evaluate(ctx, `(async () => { try { return JSON.stringify({ value: await (`+expression+`) }) } `+
 		`catch (e) { return JSON.stringify({ failed: String(e) }) } })()`)
 	if err != nil {
-		return fmt.Errorf("%s: %s: %w", b.name, expression, err)
+		return fmt.Errorf("%s: %s: %w", b.name, format, err)
 	}
 	var answer struct {
 		Value  json.RawMessage `json:"value"`
 		Failed string          `json:"failed"`
 	}
 	if err := json.Unmarshal([]byte(text), &answer); err != nil {
-		return fmt.Errorf("%s: %s: read %q: %w", b.name, expression, text, err)
+		return fmt.Errorf("%s: %s: read %q: %w", b.name, format, text, err)
 	}
 	if answer.Failed != "" {
-		return fmt.Errorf("%s: %s: %s", b.name, expression, answer.Failed)
+		return fmt.Errorf("%s: %s: %s", b.name, format, answer.Failed)
 	}
 	if v == nil {
 		return nil
 	}
 	if err := json.Unmarshal(answer.Value, v); err != nil {
-		return fmt.Errorf("%s: %s: read %s: %w", b.name, expression, answer.Value, err)
+		return fmt.Errorf("%s: %s: read %s: %w", b.name, format, answer.Value, err)
 	}
 	return nil
 }

@@ -83,6 +83,7 @@ func TestEveryCodecInEveryBrowser(t *testing.T) {
 	}
 	m := up.Start(t, args...)
 	s := &school{t: t, mesh: m, whip: m.Teacher.WHIP}
+	t.Cleanup(s.print)
 	page := ServeBench(t)
 	s.teacher = Open(t, "teacher", page, desktop)
 	s.rooms = append(s.rooms, &room{Tab: Open(t, "Chromium", page, desktop)})
@@ -113,7 +114,6 @@ func TestEveryCodecInEveryBrowser(t *testing.T) {
 		s.through(c.codec, c.encodings)
 	}
 	s.homeDies(layered[1].codec, layered[1].encodings)
-	s.print()
 }
 
 // through takes one codec through all that can happen to it.

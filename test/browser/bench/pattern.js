@@ -60,25 +60,37 @@ const newPeer = () => new RTCPeerConnection({ bundlePolicy: 'max-bundle', rtcpMu
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
 
-/** negotiate posts the peer's offer and takes the answer. A 409 is the session before, which has not ended yet. */
+/**
+ * negotiate posts the peer's offer and takes the answer. It tries again where a page does: a session of the same person has
+ * not ended yet, or the node that should answer is gone.
+ */
 async function negotiate(peer, url, token) {
   await peer.setLocalDescription(await peer.createOffer())
   for (let tries = 0; ; tries++) {
-    const answer = await fetch(url, {
-      method: 'POST',
-      headers: { 'Content-Type': 'application/sdp', Authorization: 'Bearer ' + token },
-      body: peer.localDescription.sdp,
-    })
-    const text = await answer.text()
-    if (answer.status === 409 && tries < 40) {
-      await pause(250)
-      continue
+    let status = 0
+    let text
+    try {
+      const answer = await fetch(url, {
+        method: 'POST',
+        headers: { 'Content-Type': 'application/sdp', Authorization: 'Bearer ' + token },
+        body: peer.localDescription.sdp,
+      })
+      status = answer.status
+      text = await answer.text()
+      if (answer.ok) {
+        const links = answer.headers.get('Link') ?? ''
+        await peer.setRemoteDescription({ type: 'answer', sdp: text })
+        return {
+          session: new URL(answer.headers.get('Location'), answer.url).href,
+          layers: /<([^>]+)>; rel="urn:ietf:params:whep:ext:core:layer"/.exec(links)?.[1] ?? '',
+        }
+      }
+    } catch (error) {
+      if (status) throw error
+      text = String(error)
     }
-    if (!answer.ok) throw new Error(`${url}: ${answer.status} ${text}`)
-    const links = answer.headers.get('Link') ?? ''
-    const session = new URL(answer.headers.get('Location'), answer.url).href
-    await peer.setRemoteDescription({ type: 'answer', sdp: text })
-    return { session, layers: /<([^>]+)>; rel="urn:ietf:params:whep:ext:core:layer"/.exec(links)?.[1] ?? '' }
+    if (![0, 409, 503].includes(status) || tries === 80) throw new Error(`${status} ${text}`)
+    await pause(250)
   }
 }
 
