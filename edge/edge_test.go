@@ -112,15 +112,15 @@ func TestSendersReportAndListen(t *testing.T) {
 			t.Errorf("RTCP %v", packets)
 		}
 	}
-	report := &rtcp.ReceiverReport{SSRC: 1, Reports: []rtcp.ReceptionReport{{SSRC: got[0].SSRC, FractionLost: 100}}}
-	for range 2 {
-		if err := s.pc.WriteRTCP([]rtcp.Packet{report, &rtcp.ReceiverEstimatedMaximumBitrate{Bitrate: 3e6, SSRCs: []uint32{got[0].SSRC}}}); err != nil {
+	report := &rtcp.ReceiverReport{SSRC: 1, Reports: []rtcp.ReceptionReport{{SSRC: got[0].SSRC, FractionLost: 5}}}
+	for _, limit := range []float32{3e6, 8e5} {
+		if err := s.pc.WriteRTCP([]rtcp.Packet{report, &rtcp.ReceiverEstimatedMaximumBitrate{Bitrate: limit, SSRCs: []uint32{got[0].SSRC}}}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	until(t, "a smaller layer", func() bool { return s.subscriber.Stats().Video.Layer == 1 })
 	checkFlow(t, s.whole(0))
-	if st := s.subscriber.Stats().Video; st.Estimate != 3e6 {
+	if st := s.subscriber.Stats().Video; st.Limit != 8e5 || st.Lost == 0 {
 		t.Errorf("status %+v", st)
 	}
 }

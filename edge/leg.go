@@ -55,7 +55,7 @@ type leg struct {
 	selector   forward.Selector
 	rewriter   forward.Rewriter
 	history    *forward.History
-	allocator  forward.Allocator
+	picture    picture
 	skipped    int   // layers passed over because nothing came
 	since      int64 // how long the leg has waited for its first keyframe
 	plea       bool  // the subscriber said that it cannot decode
@@ -121,6 +121,8 @@ func (l *leg) adopt(p *pump, now int64) {
 	pl := &p.plan
 	l.generation, l.order, l.skipped, l.rate = pl.generation, pl.order, 0, pl.codec.ClockRate
 	l.codec = l.out.match(pl.codec)
+	l.measure(p)
+	l.decide(p, now)
 	if l.source != pl.source {
 		l.source, l.lost = pl.source, 0
 		l.restart(now)
@@ -136,7 +138,7 @@ func (l *leg) aim() {
 	if len(l.order) == 0 {
 		return
 	}
-	at := (min(l.allocator.Down(), len(l.order)-1) + l.skipped) % len(l.order)
+	at := (len(l.order) - l.granted() + l.skipped) % len(l.order)
 	l.selector.Aim(l.order[at])
 }
 
@@ -154,7 +156,10 @@ func (l *leg) serve(p *pump, now int64) {
 		}
 		return
 	}
-	if l.open {
+	if l.picture.off {
+		return
+	}
+	if l.open && now >= l.picture.resumeAt {
 		l.forward(p, now)
 	}
 	p.wants |= l.selector.Layers()
@@ -166,7 +171,7 @@ func (l *leg) forward(p *pump, now int64) {
 		l.plea = false
 		l.help(p, now)
 	}
-	if _, playing := l.selector.Playing(); !playing && l.kind == media.Video {
+	if _, playing := l.selector.Playing(); !playing && l.kind == media.Video && l.mayReplay(now) {
 		l.begin(p, now)
 	}
 	for i := range p.batch[:p.n] {
@@ -286,7 +291,8 @@ func (l *leg) pull(p *pump, now int64) {
 	if now-l.trainAt < int64(trainTime.Microseconds()) && l.trainAt != 0 {
 		return
 	}
-	for sent := 0; l.next <= head && sent < trainLength; l.next++ {
+	l.picture.refill(l.needs(layer), now)
+	for sent := 0; l.next <= head && sent < trainLength && l.picture.ready > 0; l.next++ {
 		if !p.track.Packet(layer, l.next, &p.scratch) {
 			continue // never came; if it does, it comes with a batch and finds its hole
 		}
@@ -304,6 +310,7 @@ func (l *leg) pull(p *pump, now int64) {
 			return
 		}
 		l.send(p, &p.scratch, &d, 0, now)
+		l.picture.ready -= float64(len(p.scratch.Payload))
 		l.trainAt = now
 		sent++
 	}
@@ -317,7 +324,7 @@ func (l *leg) help(p *pump, now int64) {
 	if !playing || l.pulling || now-l.runAt < settleTime {
 		return
 	}
-	if now-l.runAt >= replayPause && l.replay(p, layer, videoHistory-trainLength, now) {
+	if now-l.runAt >= replayPause && l.mayReplay(now) && l.replay(p, layer, videoHistory-trainLength, now) {
 		p.tally.replayed++
 		return
 	}
@@ -334,7 +341,7 @@ func (l *leg) miss(p *pump, now int64) {
 		l.since = now
 		return
 	}
-	if p.flows(layer, now) || now-l.since > patience {
+	if p.flows(layer, now) || now-l.since > patience || !l.mayReplay(now) {
 		p.missing = p.missing.Add(layer)
 	}
 	if _, playing := l.selector.Playing(); !playing && now-l.since > giveUp && len(l.order) > 1 {
@@ -364,7 +371,7 @@ func (l *leg) send(p *pump, pkt *media.Packet, d *forward.VP8, fill uint8, now i
 	case stamped:
 		l.stampedAt = now
 	}
-	if !l.write(p.out, &l.sent, pkt, stamped, fill) {
+	if !l.write(p.out, &l.sent, pkt, stamped, fill, now) {
 		p.tally.failed++
 		return
 	}
@@ -385,13 +392,14 @@ func (l *leg) stamps(pkt *media.Packet) bool {
 // write sends a packet. To a subscriber without repair packets it must make the same bytes again when it is asked for, all
 // stamps and no padding: with the keys of SRTP two versions of one packet would betray the authentication key (RFC 7714,
 // section 8).
-func (l *leg) write(out *fan.Batch, s *forward.Sent, pkt *media.Packet, stamped bool, fill uint8) bool {
+func (l *leg) write(out *fan.Batch, s *forward.Sent, pkt *media.Packet, stamped bool, fill uint8, now int64) bool {
 	h := fan.Header{
 		SSRC: l.out.ssrc, Timestamp: s.Timestamp, Index: s.Index, Type: s.Type, Marker: l.marker(pkt), Padding: fill,
 	}
 	if stamped {
 		h.StampID, h.Stamp = l.out.stamp, media.NTPFromMicros(pkt.Captured)
 	}
+	h.TimeID, h.Time = l.out.sendTime, departure(now)
 	return l.way.send(out, &h, pkt.Payload) == nil
 }
 
@@ -424,6 +432,7 @@ func (l *leg) senderReport(st *relay.State, now int64) (*rtcp.SenderReport, bool
 		clock = st.Clocks[layer]
 	}
 	ntp, timestamp := l.rewriter.Report(clock)
+	l.picture.reported(ntp, now)
 	return &rtcp.SenderReport{
 		SSRC: l.out.ssrc, NTPTime: ntp, RTPTime: timestamp,
 		PacketCount: uint32(l.counts.packets), OctetCount: uint32(l.counts.bytes),

@@ -17,6 +17,7 @@ const (
 	batchSize = 64                     // packets that a pump reads before it serves its legs
 	trainTime = 2 * time.Millisecond   // between two trains for one student
 	restTime  = 100 * time.Millisecond // between two looks at what has no event of its own
+	burstTime = 5 * time.Millisecond   // between two trains of a burst
 
 	// holdTime is how long a frame whose end is not there is waited for, in microseconds.
 	holdTime = 2000
@@ -112,6 +113,9 @@ func (p *pump) run(ctx context.Context) {
 	defer rest.Stop()
 	due := time.NewTimer(restTime)
 	defer due.Stop()
+	burst := time.NewTimer(burstTime)
+	burst.Stop()
+	defer burst.Stop()
 	for {
 		at := true // once: what is there is served, be it a whole frame or not
 		select {
@@ -123,6 +127,14 @@ func (p *pump) run(ctx context.Context) {
 		case <-due.C:
 		case <-rest.C:
 			p.report()
+			if p.govern() {
+				burst.Reset(burstTime)
+			}
+		case <-burst.C:
+			if p.probe() {
+				burst.Reset(burstTime)
+			}
+			continue
 		}
 		wait := p.turn(at)
 		for ; wait == 0 && ctx.Err() == nil; wait = p.turn(false) {

@@ -93,19 +93,24 @@ func TestStudentWaitsForTheTeacherAndForTheNextOne(t *testing.T) {
 	})
 }
 
-func TestLossChangesTheLayerAtAKeyframe(t *testing.T) {
+func TestANarrowerNetworkChangesTheLayerAtAKeyframe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClass(t, media.Video)
 		te := newTeacher(c.track, 1)
-		te.teach(20)
-		for range 2 {
-			c.leg.hear(c.pump, []rtcp.ReceptionReport{{SSRC: 11, FractionLost: 80}}, c.pump.now())
+		limit := func(bps float64) {
+			c.leg.mu.Lock()
+			defer c.leg.mu.Unlock()
+			c.leg.picture.estimator.Limit(bps, c.pump.now())
 		}
-		te.teach(10)
+		te.teach(1)
+		limit(3_000_000)
+		te.teach(1)
+		limit(1_790_000) // a little less than the best layer needs: it may go on until there is a keyframe of the next
+		te.teach(43)
 		if d := c.track.TakeDemand(); d.Layers != media.LayersOf(0, 1) || !d.Keyframes.Has(1) {
 			t.Errorf("demand %+v, want layers 0 and 1 and a keyframe of 1", d)
 		}
-		te.teach(30)
+		te.teach(15)
 		got := c.wire.take()
 		checkFlow(t, got)
 		for i := range got {
@@ -116,8 +121,42 @@ func TestLossChangesTheLayerAtAKeyframe(t *testing.T) {
 		if d := c.track.TakeDemand(); d.Layers != media.LayersOf(1) {
 			t.Errorf("after the change layers %b are wanted", d.Layers)
 		}
-		if s := c.leg.stats(); !s.Playing || s.Layer != 1 || s.Lost < 0.3 {
+		if s := c.leg.stats(); !s.Playing || s.Layer != 1 || s.Estimate != 1_790_000 {
 			t.Errorf("status %+v", s)
+		}
+	})
+}
+
+func TestAMuchNarrowerNetworkStopsThePictureAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClass(t, media.Video)
+		te := newTeacher(c.track, 1)
+		te.teach(3)
+		c.leg.mu.Lock()
+		c.leg.picture.estimator.Limit(3_000_000, c.pump.now())
+		c.leg.picture.estimator.Limit(300_000, c.pump.now())
+		c.leg.mu.Unlock()
+		te.teach(3) // at the next look at its network, at most 100 ms later
+		c.wire.take()
+		te.teach(10)
+		if got := c.wire.take(); len(got) > 0 {
+			t.Errorf("%d packets before a keyframe", len(got))
+		}
+		if d := c.track.TakeDemand(); d.Layers != media.LayersOf(2) || !d.Keyframes.Has(2) {
+			t.Errorf("demand %+v, want layer 2 and a keyframe of it", d)
+		}
+		te.frame = 50
+		te.teach(20)
+		got := c.wire.take()
+		checkFlow(t, got)
+		if len(got) != 60 || layerOf(&got[0]) != 2 || frameOf(&got[0]) != 50 {
+			t.Errorf("%d packets from frame %d of layer %d", len(got), frameOf(&got[0]), layerOf(&got[0]))
+		}
+		// What was lost of the old layer is of no use any more.
+		before := c.leg.stats().Resent
+		c.leg.resend(c.pump, []rtcp.NackPair{{PacketID: got[0].SequenceNumber - 1}, {PacketID: got[0].SequenceNumber}}, &media.Packet{}, c.pump.now())
+		if n := c.leg.stats().Resent - before; n != 1 {
+			t.Errorf("%d packets were sent again, want the new layer's alone", n)
 		}
 	})
 }

@@ -2,9 +2,11 @@ package edge
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"sync/atomic"
 
+	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
 
 	"lyceum/mesh/media"
@@ -25,6 +27,7 @@ type sender struct {
 type binding struct {
 	ssrc, repair uint32 // repair is 0 when the subscriber takes no repair packets
 	stamp        uint8  // the id of abs-capture-time, 0 when it was not offered
+	sendTime     uint8  // the id of abs-send-time for video, 0 for none
 	cname        string
 	codecs       []codec // in the subscriber's order of preference
 	stream       webrtc.TrackLocalWriter
@@ -84,9 +87,19 @@ func (s *sender) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, er
 	}
 	for _, e := range c.HeaderExtensions() {
 		// Other ids do not fit the one-byte form (RFC 8285, section 4.2).
-		if e.URI == wish.AbsCaptureTime && e.ID >= 1 && e.ID <= 14 {
-			b.stamp = uint8(e.ID)
+		if e.ID < 1 || e.ID > 14 {
+			continue
 		}
+		switch e.URI {
+		case wish.AbsCaptureTime:
+			b.stamp = uint8(e.ID)
+		case sdp.ABSSendTimeURI:
+			b.sendTime = uint8(e.ID)
+		}
+	}
+	// A packet that is sent again as it was must not carry another time.
+	if s.kind == webrtc.RTPCodecTypeAudio || slices.ContainsFunc(b.codecs, func(c codec) bool { return c.repair == 0 }) {
+		b.sendTime = 0
 	}
 	s.bound.Store(b)
 	return first, nil

@@ -10,7 +10,15 @@ import (
 )
 
 // counts is what a leg has done.
-type counts struct{ packets, bytes, resent, pleas uint64 }
+type counts struct {
+	packets, bytes uint64 // media
+	resent, probes uint64 // packets on top of it
+	extra          uint64 // bytes on the repair stream
+	pleas          uint64
+}
+
+// all is how many bytes of payload and padding were sent.
+func (c *counts) all() uint64 { return c.bytes + c.extra }
 
 // RoomStatus is a room as /status shows it.
 type RoomStatus struct {
@@ -54,8 +62,14 @@ type LegStats struct {
 	Pleas uint64 `json:"pleas"`
 	// Lost is the fraction lost on the way from here, by the last report.
 	Lost float64 `json:"lost"`
-	// Estimate is what the subscriber thinks it can take, in bits per second; 0 if it does not say.
+	// Limit is what the player says it can take, in bits per second; 0 if it does not say.
+	Limit float64 `json:"limit_bps,omitempty"`
+	// Estimate is what the network is thought to carry, in bits per second; 0 while it has shown no limit.
 	Estimate float64 `json:"estimate_bps,omitempty"`
+	// Probes counts the packets that were sent to find out whether it carries more.
+	Probes uint64 `json:"probes,omitempty"`
+	// Off says that the subscriber gets no picture: its network does not carry one, or it wants none.
+	Off bool `json:"off,omitempty"`
 }
 
 func (l *leg) stats() *LegStats {
@@ -65,7 +79,7 @@ func (l *leg) stats() *LegStats {
 	return &LegStats{
 		Playing: playing, Layer: layer, Target: l.selector.Target(), Unserved: l.source != 0 && l.codec == nil,
 		Packets: l.counts.packets, Bytes: l.counts.bytes, Resent: l.counts.resent, Pleas: l.counts.pleas,
-		Lost: l.heard.lost, Estimate: l.heard.estimate,
+		Lost: l.heard.lost, Limit: l.heard.estimate, Estimate: l.picture.known(), Probes: l.counts.probes, Off: l.picture.off,
 	}
 }
 

@@ -6,7 +6,7 @@ import "lyceum/mesh/media"
 // must not multiply traffic.
 const (
 	maxAnswers  = 4
-	answerPause = 80 // milliseconds; a request sooner than this was sent before the answer could arrive
+	answerPause = 80 // milliseconds, and no less than a round trip: a request sooner was sent before the answer could arrive
 )
 
 // Answer is what a History says about a packet that is asked for again.
@@ -19,6 +19,8 @@ const (
 	Repeated
 	// Gone means that it was never sent or is forgotten.
 	Gone
+	// Held means that it could be sent again if the network had room for it. A History never says so.
+	Held
 )
 
 // History remembers the last packets that were sent to one subscriber, so that requests can be answered and no packet is
@@ -60,8 +62,9 @@ func (h *History) Add(s *Sent) bool {
 	return true
 }
 
-// Answer looks for the packet with an RTP sequence number and counts the request.
-func (h *History) Answer(sequence uint16, now int64) (Sent, Answer) {
+// Answer looks for the packet with an RTP sequence number and counts the request. Trip is the round trip as last seen, in
+// microseconds, 0 for unknown.
+func (h *History) Answer(sequence uint16, trip, now int64) (Sent, Answer) {
 	if !h.begun {
 		return Sent{}, Gone
 	}
@@ -71,12 +74,27 @@ func (h *History) Answer(sequence uint16, now int64) (Sent, Answer) {
 	switch {
 	case e.sendings == 0 || e.index != index:
 		return Sent{}, Gone
-	case e.sendings > maxAnswers, e.answered != 0 && at-e.answered < answerPause:
+	case e.sendings > maxAnswers, e.answered != 0 && int64(at-e.answered) < max(answerPause, trip/1000):
 		return Sent{}, Repeated
 	}
 	e.sendings++
 	e.answered = at
-	return Sent{
-		Number: e.number, Index: e.index, Timestamp: e.timestamp, IDs: e.ids, Layer: e.layer, Type: e.payloadType,
-	}, Resend
+	return e.sent(), Resend
+}
+
+// Recent returns the packet that was sent so many packets before the newest, if it is remembered.
+func (h *History) Recent(back int) (Sent, bool) {
+	if !h.begun || back < 0 || back >= len(h.entries) || uint64(back) > h.newest {
+		return Sent{}, false
+	}
+	index := h.newest - uint64(back)
+	e := &h.entries[index%uint64(len(h.entries))]
+	if e.sendings == 0 || e.index != index {
+		return Sent{}, false
+	}
+	return e.sent(), true
+}
+
+func (e *remembered) sent() Sent {
+	return Sent{Number: e.number, Index: e.index, Timestamp: e.timestamp, IDs: e.ids, Layer: e.layer, Type: e.payloadType}
 }

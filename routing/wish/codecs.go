@@ -14,8 +14,8 @@ const AbsCaptureTime = "http://www.webrtc.org/experiments/rtp-hdrext/abs-capture
 
 // Codecs makes a media engine for one offer. It knows the offered variants of VP8, H.264 and Opus as the client wrote them,
 // payload types and format lines included: nothing is decoded at a node, so every profile is as good, and an answer that
-// echoes the offer is the one that all clients understand. Feedback is what is answered for video, and extensions are the
-// header extensions that are answered, both where they are offered.
+// echoes the offer is the one that all clients understand. Feedback is what is answered for video; for sound it is requests
+// for missing packets. Extensions are the header extensions that are answered. All this is answered where it is offered.
 func Codecs(d *sdp.SessionDescription, feedback []webrtc.RTCPFeedback, extensions ...string) (*webrtc.MediaEngine, error) {
 	engine := &webrtc.MediaEngine{}
 	for _, m := range d.MediaDescriptions {
@@ -78,7 +78,7 @@ func codecsOf(m *sdp.MediaDescription, feedback []webrtc.RTCPFeedback) []webrtc.
 func capability(section, rtpmap string, feedback []webrtc.RTCPFeedback) (webrtc.RTPCodecCapability, bool) {
 	switch section + " " + rtpmap {
 	case "audio opus/48000/2":
-		return webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeOpus, ClockRate: 48000, Channels: 2}, true
+		return webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeOpus, ClockRate: 48000, Channels: 2, RTCPFeedback: []webrtc.RTCPFeedback{{Type: "nack"}}}, true
 	case "video vp8/90000":
 		return webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8, ClockRate: 90000, RTCPFeedback: feedback}, true
 	case "video h264/90000":

@@ -58,10 +58,22 @@ type Session interface {
 }
 
 // Describer is a Session that has something to say in the headers of the 201, and of the answers to GET and HEAD at its
-// URL. What pages of other origins are to read must be among the exposed headers: HeaderHops is.
+// URL. What pages of other origins are to read must be among the exposed headers: HeaderHops and HeaderPicture
+// are.
 type Describer interface {
 	Describe(http.Header)
 }
+
+// Extended is a Session with resources of its own below its URL, as the extensions of WHEP want them. The URL is the right to
+// use these as well.
+type Extended interface {
+	// Extend serves one of them, by the last part of its path. Its errors are answered like all others.
+	Extend(w http.ResponseWriter, r *http.Request, name string) error
+}
+
+// HeaderPicture tells what a subscriber is shown and why: "all", "less" or "audio-only" by what its network carries,
+// "as wished" by its own wish.
+const HeaderPicture = "Lyceum-Picture"
 
 // HeaderHops tells how many links are between the node and the home of the room.
 const HeaderHops = "Lyceum-Hops"

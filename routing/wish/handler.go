@@ -93,7 +93,7 @@ func (h *Handler) Close() {
 }
 
 // ServeHTTP serves the endpoint of a room, /whip/{room} or /whip/{room}/ticket/{ticket}, and its sessions,
-// /whip/{room}/session/{id}.
+// /whip/{room}/session/{id}, with what these have below.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rec := &recorder{ResponseWriter: w}
 	defer func() { h.metrics.count(r.Method, rec.status) }()
@@ -112,7 +112,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 	path, ok := strings.CutPrefix(r.URL.Path, h.prefix)
 	parts := strings.Split(strings.TrimSuffix(path, "/"), "/")
-	sub := len(parts) == 3
+	extension := len(parts) == 4 && parts[1] == "session"
+	sub := len(parts) == 3 || extension
 	h.cors(w, r, sub)
 	switch {
 	case !ok, len(parts) != 1 && !sub, sub && parts[1] != "ticket" && parts[1] != "session":
@@ -120,6 +121,8 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 	case r.Method == http.MethodOptions:
 		options(w)
 		return nil
+	case extension:
+		return h.extend(w, r, parts[0], parts[2], parts[3])
 	case sub && parts[1] == "session":
 		return h.serveSession(w, r, parts[0], parts[2])
 	}
@@ -171,7 +174,7 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request, room, raw string)
 			return err
 		}
 	}
-	body, err := readBody(w, r)
+	body, err := ReadBody(w, r)
 	if err != nil {
 		return err
 	}
@@ -306,8 +309,8 @@ func contentType(w http.ResponseWriter, r *http.Request, want, accept string) er
 	return nil
 }
 
-// readBody reads a body of bounded size in bounded time.
-func readBody(w http.ResponseWriter, r *http.Request) (string, error) {
+// ReadBody reads the body of a request, of at most 128 kB and within 10 s. Its errors are for the client.
+func ReadBody(w http.ResponseWriter, r *http.Request) (string, error) {
 	// A recorder in a test has no deadline; every connection has.
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime))
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
