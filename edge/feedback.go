@@ -132,7 +132,7 @@ func (l *leg) resend(p *pump, nacks []rtcp.NackPair, scratch *media.Packet, now 
 }
 
 func (l *leg) resendOneLocked(p *pump, out *fan.Batch, sequence uint16, scratch *media.Packet, now int64) {
-	if !l.net.mayRepair(l.kind, now) {
+	if !l.mayRepair(now) {
 		p.metrics.resends[forward.Held].Inc() // it will be asked for again
 		return
 	}
@@ -145,6 +145,7 @@ func (l *leg) resendOneLocked(p *pump, out *fan.Batch, sequence uint16, scratch 
 		return
 	}
 	l.net.credit -= float64(len(scratch.Payload))
+	l.spare -= float64(len(scratch.Payload))
 	if l.out.isVP8(s.Type) {
 		d := forward.ParseVP8(scratch.Payload)
 		d.Patch(scratch.Payload, s.IDs)

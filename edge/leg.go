@@ -82,6 +82,8 @@ type leg struct {
 	repair      []byte // a repair packet's payload
 	reportAt    int64
 	counts      counts
+	spare       float64 // bytes of repair that its media leaves room for, below 0 after one packet too many
+	sparedAt    uint64  // the bytes of media that spare knows
 	heard       heard
 }
 
