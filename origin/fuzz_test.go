@@ -107,7 +107,7 @@ func (w *setWriter) bits(v uint32, n int) {
 
 func (w *setWriter) golomb(v uint32) {
 	size := 0
-	for v+1>>size > 1 {
+	for (v+1)>>size > 1 {
 		size++
 	}
 	w.bits(0, size)
