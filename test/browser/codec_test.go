@@ -198,7 +198,6 @@ func (s *school) step(codec, what string, allowed time.Duration, happen func(), 
 			}
 		}
 	}
-	var after []Seen
 	watch := time.NewTimer(1500 * time.Millisecond)
 	<-watch.C
 	for _, r := range s.rooms {
@@ -208,7 +207,6 @@ func (s *school) step(codec, what string, allowed time.Duration, happen func(), 
 		}
 		now := r.Look()
 		for student, v := range now {
-			after = append(after, v)
 			s.note(codec, what, r, student, before[r][student], v)
 		}
 	}

@@ -82,7 +82,7 @@ func OpenFirefox(t testing.TB, name, url string, screen Screen) *Tab {
 			for _, id := range element {
 				return m.call(ctx, "WebDriver:ElementClick", map[string]any{"id": id}, nil)
 			}
-			return errors.New("Firefox found no element")
+			return errors.New("no element was found by Firefox")
 		},
 		reload: func(ctx context.Context) error { return m.call(ctx, "WebDriver:Refresh", nil, nil) },
 	}
