@@ -34,6 +34,8 @@ const (
 	pleaPause   = 3_000_000 // between two keyframes that the publisher makes for one subscriber that has some
 	stampTime   = 1_000_000 // between two stamps of frames that follow one clock: receivers reckon those in between
 	settleTime  = 500_000   // after a replay, while what the subscriber says is about the time before it
+	firstSettle = 150_000   // after the first, before which there is nothing to speak of
+	aged        = 2_000_000 // how old a keyframe may be that a replay begins with, before a new one is asked for
 	giveUp      = 3_000_000 // how long a subscriber sees nothing because the layer meant for it does not come
 )
 
@@ -74,6 +76,8 @@ type leg struct {
 	next    uint64 // the number to be pulled next
 	trainAt int64
 	runAt   int64 // when the present run began
+	first   bool  // nothing was sent before the present run
+	old     bool  // the present run is a replay that takes long: it is left for a new keyframe
 
 	sent        forward.Sent
 	way         way
@@ -199,7 +203,10 @@ func (l *leg) forward(p *pump, now int64) {
 			}
 			l.run(p, &it.Packet, &it.vp8, it.Timestamp, now)
 		case forward.Continue:
-			if !l.pulling || it.Number < l.next {
+			switch {
+			case l.pulling && l.old && it.Number > l.next && it.Flags.Has(media.Key|media.First):
+				l.run(p, &it.Packet, &it.vp8, it.Timestamp, now)
+			case !l.pulling || it.Number < l.next:
 				l.live(p, it, now)
 			}
 		}
@@ -250,7 +257,7 @@ func (l *leg) run(p *pump, pkt *media.Packet, d *forward.VP8, head uint32, now i
 	}
 	l.selector.Begin(pkt)
 	l.rewriter.Begin(pkt, d, head, l.rate, now)
-	l.runAt, l.stampedAt = now, 0
+	l.runAt, l.stampedAt, l.first, l.old = now, 0, l.counts.packets == 0, false
 	if l.kind == media.Audio {
 		l.send(p, pkt, d, 0, now)
 		return
@@ -282,6 +289,7 @@ func (l *leg) replay(p *pump, layer media.Layer, limit uint64, now int64) bool {
 	}
 	d := l.descriptor(p)
 	l.run(p, &p.scratch, &d, head, now)
+	l.old = int64(int32(head-p.scratch.Timestamp))*1e6 > aged*int64(l.rate)
 	return true
 }
 
@@ -332,12 +340,21 @@ func (l *leg) pull(p *pump, now int64) {
 
 // help answers a subscriber that cannot decode what it has: by the ring if that may help, else by a new keyframe. All
 // students pay for that one with their bitrate, so that a subscriber that never can decode gets one only now and then.
+//
+// A replay can be of no use from its beginning on: some players drop what comes in the moment in which they have connected.
 func (l *leg) help(p *pump, now int64) {
 	layer, playing := l.selector.Playing()
-	if !playing || l.pulling || now-l.runAt < settleTime {
+	if !playing {
 		return
 	}
-	if now-l.runAt >= replayPause && l.mayReplay(now) && l.replay(p, layer, videoHistory-trainLength, now) {
+	again := now-l.runAt >= replayPause
+	switch {
+	case l.first && now-l.runAt >= firstSettle:
+		again = true
+	case l.pulling || now-l.runAt < settleTime:
+		return
+	}
+	if again && l.mayReplay(now) && l.replay(p, layer, videoHistory-trainLength, now) {
 		p.tally.replayed++
 		return
 	}
@@ -350,6 +367,9 @@ func (l *leg) help(p *pump, now int64) {
 // miss says whether a keyframe must be asked for, and passes over a layer that does not come.
 func (l *leg) miss(p *pump, now int64) {
 	layer, waits := l.selector.Waits()
+	if playing, _ := l.selector.Playing(); l.pulling && l.old && p.state.Live {
+		p.missing = p.missing.Add(playing)
+	}
 	if !waits || !p.state.Live {
 		l.since = now
 		return
