@@ -78,6 +78,7 @@ func (te *teacher) packet(l media.Layer, part int, key bool) media.Packet {
 		p.Flags |= media.Last
 	}
 	binary.BigEndian.PutUint32(p.Payload[20:], uint32(te.frame))
+	p.Payload[30] = byte(te.source)
 	te.number[l]++
 	return p
 }

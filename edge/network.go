@@ -148,8 +148,8 @@ func (n *network) mayRepair(kind media.Kind, now int64) bool {
 	case math.IsInf(share, 1):
 		n.credit, n.creditAt = 0, now
 		return true
-	case !n.estimator.Quiet(drainTime, now):
-		share /= 4 // the queue that has just been noticed must empty first
+	case n.estimator.Overflows(now):
+		share /= 4 // a queue must empty first
 	}
 	n.credit = min(n.credit+share*float64(now-n.creditAt)/1e6, most)
 	n.creditAt = now

@@ -28,11 +28,10 @@ const (
 	repeats = 48
 
 	// Times in microseconds.
-	cutTime   = 400_000    // how long nothing of a picture is sent that was too much
-	drainTime = 1_500_000  // how long hardly anything is sent again after a sign of congestion
-	longest   = 4_000_000  // how long a live keyframe is waited for where there is no room for a replay
-	calm      = 3_000_000  // after a sign of congestion, before a burst
-	tryTime   = 10_000_000 // between two tries at more where there cannot be bursts
+	cutTime = 400_000    // how long nothing of a picture is sent that was too much
+	longest = 4_000_000  // how long a live keyframe is waited for where there is no room for a replay
+	calm    = 3_000_000  // after a sign of congestion, before a burst
+	tryTime = 10_000_000 // between two tries at more where there cannot be bursts
 )
 
 // ErrNoLayer: the subscriber asks for a layer that the teacher does not send.

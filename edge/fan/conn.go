@@ -28,7 +28,7 @@ type Conn struct {
 	metrics *metrics
 	log     *slog.Logger
 
-	out     egress
+	port    port
 	trains  atomic.Bool // the kernel cuts trains
 	waiting atomic.Bool // something is gathered
 
@@ -66,22 +66,34 @@ func (c *Conn) reaches(a netip.Addr) bool {
 	return a.Unmap().Is4() == c.local.Addr().Is4()
 }
 
-// ReadFromAddrPort reads a packet that is for a WebRTC connection: all but the RTCP that an ear listens to.
+// ReadFromAddrPort reads a packet that is for a WebRTC connection: all but the RTCP that an ear listens to. It is for one
+// goroutine.
 func (c *Conn) ReadFromAddrPort(b []byte) (int, netip.AddrPort, error) {
 	for {
-		n, from, err := c.ReadFromUDPAddrPort(b)
-		if err != nil || !isControl(b[:n]) || !c.heard(b[:n], from) {
-			return n, from, err
+		if !c.port.reading {
+			n, from, err := c.ReadFromUDPAddrPort(b)
+			if err != nil || !c.heard(b[:n], from) {
+				return n, from, err
+			}
+			continue
+		}
+		packet, from, err := c.port.next()
+		if err != nil || !c.heard(packet, from) {
+			return copy(b, packet), from, err
 		}
 	}
 }
 
-// heard gives RTCP to the ear of its sender, if there is one.
+// heard gives RTCP to the ear of its sender, if there is one. Who has none connects or publishes.
 func (c *Conn) heard(b []byte, from netip.AddrPort) bool {
 	c.earsMu.RLock()
 	e := c.ears[netip.AddrPortFrom(from.Addr().Unmap(), from.Port())]
 	c.earsMu.RUnlock()
 	if e == nil {
+		c.port.soon = soonLooks
+		return false
+	}
+	if !isControl(b) {
 		return false
 	}
 	e.take(b, c.metrics)
@@ -90,8 +102,15 @@ func (c *Conn) heard(b []byte, from netip.AddrPort) bool {
 
 // WriteToAddrPort sends a packet, or gathers it if it is media. What becomes of gathered media is counted and not told.
 func (c *Conn) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
-	if !isMedia(b) || len(b) > MaxPacket || to.Addr().Zone() != "" {
+	if to.Addr().Zone() != "" || !c.port.reading && (!isMedia(b) || len(b) > MaxPacket) {
 		return c.WriteToUDPAddrPort(b, to)
+	}
+	if !isMedia(b) || len(b) > MaxPacket {
+		raw := c.sockaddr(to)
+		if err := c.port.write(b, &raw); err != nil {
+			return 0, fmt.Errorf("send to %s: %w", to, err)
+		}
+		return len(b), nil
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -131,6 +150,6 @@ func (c *Conn) flush() {
 // Close closes the socket. What is still gathered is sent before.
 func (c *Conn) Close() error {
 	c.flush()
-	c.out.close()
+	c.port.close()
 	return c.UDPConn.Close()
 }

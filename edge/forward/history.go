@@ -27,19 +27,38 @@ const (
 // sent twice. The oldest is forgotten when it is full.
 type History struct {
 	entries []remembered
+	known   [stretches]stretch
 	newest  uint64
+	present uint8 // the stretch that was added to last
 	begun   bool
 }
 
-// remembered is 32 bytes: there is a history for every subscriber.
+// remembered is a packet. It is 16 bytes: there is a history for every subscriber, and four packets share a line of the cache.
 type remembered struct {
-	number, index uint64
-	timestamp     uint32
-	answered      uint32 // when it was sent again last, in milliseconds; 0 for never
-	ids           IDs
+	index     uint32 // the low bits
+	timestamp uint32
+	ids       IDs
+	answered  uint16 // when it was sent again last, in milliseconds; 0 for never
+	stretch   uint8
+	sendings  uint8 // 0 marks an entry that was never used
+}
+
+// stretches is how many stretches a history knows. A subscriber has a new one with each change of layer and each replay, and those are
+// seconds apart.
+const stretches = 16
+
+// stretch is packets whose numbers and indices go up together.
+type stretch struct {
+	number, index uint64 // of its first packet
+	last          uint64 // the highest index
 	layer         media.Layer
 	payloadType   uint8
-	sendings      uint8 // 0 marks an entry that was never used
+	used          bool
+}
+
+// fits reports whether a packet belongs to a stretch.
+func (p *stretch) fits(s *Sent) bool {
+	return p.used && s.Number-s.Index == p.number-p.index && s.Index >= p.index && s.Layer == p.layer && s.Type == p.payloadType
 }
 
 // NewHistory makes a history of a number of packets.
@@ -50,16 +69,53 @@ func NewHistory(size int) *History { return &History{entries: make([]remembered,
 func (h *History) Add(s *Sent) bool {
 	size := uint64(len(h.entries))
 	e := &h.entries[s.Index%size]
-	if h.begun && (s.Index+size <= h.newest || e.sendings != 0 && e.index >= s.Index) {
+	if h.begun && (s.Index+size <= h.newest || e.sendings != 0 && int32(e.index-uint32(s.Index)) >= 0) {
 		return false
 	}
-	*e = remembered{
-		number: s.Number, index: s.Index, timestamp: s.Timestamp, ids: s.IDs, layer: s.Layer, payloadType: s.Type, sendings: 1,
-	}
+	*e = remembered{index: uint32(s.Index), timestamp: s.Timestamp, ids: s.IDs, stretch: h.stretch(s), sendings: 1}
 	if !h.begun || s.Index > h.newest {
 		h.newest, h.begun = s.Index, true
 	}
 	return true
+}
+
+// stretch finds the stretch of a packet, or begins one in place of the oldest.
+func (h *History) stretch(s *Sent) uint8 {
+	if p := &h.known[h.present]; p.fits(s) {
+		p.last = max(p.last, s.Index)
+		return h.present
+	}
+	oldest := 0
+	for i := range h.known {
+		p := &h.known[i]
+		if p.fits(s) {
+			p.last = max(p.last, s.Index)
+			return uint8(i)
+		}
+		if h.known[oldest].used && (!p.used || p.last < h.known[oldest].last) {
+			oldest = i
+		}
+	}
+	h.present = uint8(oldest)
+	h.known[oldest] = stretch{number: s.Number, index: s.Index, last: s.Index, layer: s.Layer, payloadType: s.Type, used: true}
+	return h.present
+}
+
+// find returns what is remembered of the packet with an index, nil for nothing.
+func (h *History) find(index uint64) *remembered {
+	e := &h.entries[index%uint64(len(h.entries))]
+	if p := &h.known[e.stretch]; e.sendings == 0 || e.index != uint32(index) || index < p.index || index > p.last {
+		return nil // never sent, or its stretch is forgotten
+	}
+	return e
+}
+
+// sent tells how the packet with an index was sent.
+func (h *History) sent(index uint64, e *remembered) Sent {
+	p := &h.known[e.stretch]
+	return Sent{
+		Number: p.number + index - p.index, Index: index, Timestamp: e.timestamp, IDs: e.ids, Layer: p.layer, Type: p.payloadType,
+	}
 }
 
 // Answer looks for the packet with an RTP sequence number and counts the request. Trip is the round trip as last seen, in
@@ -69,17 +125,17 @@ func (h *History) Answer(sequence uint16, trip, now int64) (Sent, Answer) {
 		return Sent{}, Gone
 	}
 	index := h.newest + uint64(int64(int16(sequence-uint16(h.newest))))
-	e := &h.entries[index%uint64(len(h.entries))]
-	at := uint32(now/1000) | 1 // never 0
-	switch {
-	case e.sendings == 0 || e.index != index:
+	e := h.find(index)
+	if e == nil {
 		return Sent{}, Gone
-	case e.sendings > maxAnswers, e.answered != 0 && int64(at-e.answered) < max(answerPause, trip/1000):
+	}
+	at := uint16(now/1000) | 1 // never 0
+	if e.sendings > maxAnswers || e.answered != 0 && int64(at-e.answered) < max(answerPause, trip/1000) {
 		return Sent{}, Repeated
 	}
 	e.sendings++
 	e.answered = at
-	return e.sent(), Resend
+	return h.sent(index, e), Resend
 }
 
 // Recent returns the packet that was sent so many packets before the newest, if it is remembered.
@@ -88,13 +144,9 @@ func (h *History) Recent(back int) (Sent, bool) {
 		return Sent{}, false
 	}
 	index := h.newest - uint64(back)
-	e := &h.entries[index%uint64(len(h.entries))]
-	if e.sendings == 0 || e.index != index {
+	e := h.find(index)
+	if e == nil {
 		return Sent{}, false
 	}
-	return e.sent(), true
-}
-
-func (e *remembered) sent() Sent {
-	return Sent{Number: e.number, Index: e.index, Timestamp: e.timestamp, IDs: e.ids, Layer: e.layer, Type: e.payloadType}
+	return h.sent(index, e), true
 }

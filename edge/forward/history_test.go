@@ -1,6 +1,10 @@
 package forward
 
-import "testing"
+import (
+	"testing"
+
+	"lyceum/mesh/media"
+)
 
 func TestHistory(t *testing.T) {
 	h := NewHistory(16)
@@ -47,6 +51,48 @@ func TestHistory(t *testing.T) {
 	for _, seq := range []uint16{65530, 40, 30000} {
 		if _, a := h.Answer(seq, 0, 1); a != Gone {
 			t.Errorf("sequence %d: %d", seq, a)
+		}
+	}
+}
+
+func TestAHistoryKeepsApartWhatWasSentInTurns(t *testing.T) {
+	h := NewHistory(64)
+	index := uint64(100)
+	sent := map[uint64]Sent{}
+	for run := range uint64(stretches + 4) {
+		for i := range uint64(3) {
+			s := Sent{Number: 1000*run + i, Index: index, Timestamp: uint32(index), Layer: media.Layer(run % 3), Type: uint8(96 + run%2)}
+			if !h.Add(&s) {
+				t.Fatalf("packet %d of run %d is refused", i, run)
+			}
+			sent[index] = s
+			index++
+		}
+	}
+	for back := range 3 * (stretches + 4) {
+		want := sent[index-1-uint64(back)]
+		s, ok := h.Recent(back)
+		if back >= 3*stretches {
+			if ok {
+				t.Errorf("%d packets ago: %+v is told of a run that is forgotten", back, s)
+			}
+		} else if !ok || s != want {
+			t.Errorf("%d packets ago: %+v, want %+v", back, s, want)
+		}
+	}
+}
+
+func TestWhatComesLateOfTheRunBeforeIsRemembered(t *testing.T) {
+	h := NewHistory(64)
+	early := func(i uint64) *Sent { return &Sent{Number: 10 + i, Index: 100 + i} }
+	for _, s := range []*Sent{early(0), early(2), {Number: 500, Index: 103}, early(1), {Number: 501, Index: 104}} {
+		if !h.Add(s) {
+			t.Fatalf("%+v is refused", s)
+		}
+	}
+	for back, number := range []uint64{501, 500, 12, 11, 10} {
+		if s, ok := h.Recent(back); !ok || s.Number != number {
+			t.Errorf("%d packets ago: %+v, want number %d", back, s, number)
 		}
 	}
 }

@@ -103,8 +103,12 @@ type Config struct {
 	Rules Rules
 	// Origins are the web origins whose pages may use this node, "https://school.example" for example. Empty means any.
 	Origins []string
-	// MaxPending is how many POSTs may be in the making at once; 0 means 64. More are answered 503.
+	// MaxPending is how many POSTs may be in the making at once; 0 means 4 for each core: to make a session is work for the
+	// processor alone, and more at once would only keep it from those who watch already. More wait for their turn.
 	MaxPending int
+	// MaxWaiting is how many POSTs may wait for their turn; 0 means 1,024. More, and those whose turn does not come within
+	// 1.5 s, are answered 503.
+	MaxWaiting int
 	// MaxSessions is how many sessions there may be at once; 0 means no limit. More are answered 503.
 	MaxSessions int
 	// Logger is for errors that are the node's own; nil discards.
@@ -124,6 +128,8 @@ func (c *Config) Validate() error {
 		return errors.New("nothing makes sessions: Start is missing")
 	case c.MaxPending < 0:
 		return errors.New("the number of requests in the making cannot be negative")
+	case c.MaxWaiting < 0:
+		return errors.New("the number of requests that wait cannot be negative")
 	case c.MaxSessions < 0:
 		return errors.New("the number of sessions cannot be negative")
 	}

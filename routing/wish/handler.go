@@ -11,8 +11,10 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"lyceum/routing/ticket"
@@ -30,6 +32,9 @@ const (
 	bodyTime = 10 * time.Second
 	// startTime bounds the making of a session; OBS gives up after 8 s.
 	startTime = 8 * time.Second
+	// turnTime is how long a POST waits for its turn: players and people take a second for a part of the start, and a node
+	// that needs longer has more to do than a moment's rush.
+	turnTime = 1500 * time.Millisecond
 )
 
 // Handler serves one of the two protocols below /whip/ or /whep/.
@@ -39,6 +44,7 @@ type Handler struct {
 	prefix  string
 	metrics *metrics
 	pending chan struct{} // holds one token for each POST in the making
+	waiting atomic.Int64  // POSTs that wait for their turn
 	watches sync.WaitGroup
 
 	mu sync.Mutex
@@ -54,7 +60,10 @@ func New(cfg Config) (*Handler, error) {
 	}
 	cfg.Base = strings.TrimSuffix(cfg.Base, "/")
 	if cfg.MaxPending == 0 {
-		cfg.MaxPending = 64
+		cfg.MaxPending = 4 * runtime.GOMAXPROCS(0)
+	}
+	if cfg.MaxWaiting == 0 {
+		cfg.MaxWaiting = 1024
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -204,12 +213,10 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request, room, raw string)
 		w.WriteHeader(http.StatusTemporaryRedirect)
 		return nil
 	}
-	select {
-	case h.pending <- struct{}{}:
-		defer func() { <-h.pending }()
-	default:
+	if !h.takeTurn(r.Context()) {
 		return &Error{Status: http.StatusServiceUnavailable, Detail: "too many people are joining this node at once", RetryAfter: time.Second}
 	}
+	defer func() { <-h.pending }()
 	if err := h.room(); err != nil {
 		return err
 	}
@@ -261,6 +268,28 @@ func (h *Handler) redirect(r *http.Request, room string, g ticket.Grant) (string
 		return "", nil
 	}
 	return h.cfg.Redirect(r, room, g)
+}
+
+// takeTurn waits until a session may be made, first come first served, and reports whether it may.
+func (h *Handler) takeTurn(ctx context.Context) bool {
+	select {
+	case h.pending <- struct{}{}:
+		return true
+	default:
+	}
+	defer h.waiting.Add(-1)
+	if h.waiting.Add(1) > int64(h.cfg.MaxWaiting) {
+		return false
+	}
+	enough := time.NewTimer(turnTime)
+	defer enough.Stop()
+	select {
+	case h.pending <- struct{}{}:
+		return true
+	case <-enough.C:
+	case <-ctx.Done():
+	}
+	return false
 }
 
 // room says whether one more session has room here. It is asked again when the session is there.
