@@ -78,6 +78,7 @@ func (te *teacher) packet(l media.Layer, part int, key bool) media.Packet {
 		p.Flags |= media.Last
 	}
 	binary.BigEndian.PutUint32(p.Payload[20:], uint32(te.frame))
+	p.Payload[30] = byte(te.source)
 	te.number[l]++
 	return p
 }
@@ -151,7 +152,7 @@ func newClass(t *testing.T, kind media.Kind) *class {
 	track, release := c.hub.Acquire(media.TrackID{Room: "algebra", Name: name})
 	c.track = track
 	began := time.Now()
-	c.pump = newPump(track, release, noFan(t), newMetrics(nil, &Edge{}), func() int64 { return time.Since(began).Microseconds() + 1 })
+	c.pump = newPump(track, kind, release, noFan(t), newMetrics(nil, &Edge{}), func() int64 { return time.Since(began).Microseconds() + 1 })
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { c.pump.run(ctx) })
@@ -175,11 +176,23 @@ func noFan(t testing.TB) *fan.Fan {
 // join adds a connected student.
 func (c *class) join(kind media.Kind) (*leg, *wire) {
 	w := &wire{}
-	l := newLeg(kind, w.binding(), w.writeRTCP, c.pump.now())
+	l := loneLeg(c.pump, w.binding(), w.writeRTCP, c.pump.now())
 	c.pump.add(l)
 	l.setOpen(true, c.pump.now())
 	c.pump.poke()
 	return l, w
+}
+
+// loneLeg is the only one of its subscriber, and has no choice of tracks.
+func loneLeg(p *pump, out *binding, writeRTCP func([]rtcp.Packet) error, began int64) *leg {
+	n := &network{}
+	l := newLeg(p.kind, out, n, writeRTCP, began)
+	if l.kind == media.Video {
+		n.legs = []*leg{l}
+	}
+	l.choices = []*pump{p}
+	l.carry(p)
+	return l
 }
 
 // checkFlow fails when packets are not one continuous stream.

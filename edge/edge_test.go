@@ -243,9 +243,9 @@ func TestOffersAreAnsweredInKind(t *testing.T) {
 		}
 	}
 	for name, bad := range map[string]string{
-		"nothing":     "",
-		"no sections": "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n",
-		"two cameras": offer + offer[strings.Index(offer, "m=video"):],
+		"nothing":        "",
+		"no sections":    "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n",
+		"three pictures": offer + offer[strings.Index(offer, "m=video"):] + offer[strings.Index(offer, "m=video"):],
 	} {
 		if _, err := subscribe(bad); !errors.Is(err, ErrOffer) {
 			t.Errorf("%s: %v", name, err)

@@ -26,7 +26,7 @@ type heard struct {
 
 // listen reads the feedback on one leg until its connection is closed. A goodbye never comes here, since pion delivers it to
 // the stream that ends; that a player leaves is told by DTLS or by HTTP.
-func (s *Subscriber) listen(l *leg, p *pump, rtpSender *webrtc.RTPSender) {
+func (s *Subscriber) listen(l *leg, rtpSender *webrtc.RTPSender) {
 	buf := make([]byte, 1500)
 	var scratch media.Packet
 	for {
@@ -34,38 +34,57 @@ func (s *Subscriber) listen(l *leg, p *pump, rtpSender *webrtc.RTPSender) {
 		if err != nil {
 			return
 		}
-		packets, err := rtcp.Unmarshal(buf[:n])
-		if err != nil {
-			s.edge.metrics.malformed.Inc()
-			continue
-		}
 		now := s.edge.now()
-		for _, packet := range packets {
-			s.heed(l, p, packet, &scratch, now)
-		}
+		s.parse(buf[:n], now, func(packet rtcp.Packet) { s.heed(l, packet, &scratch, now) })
 	}
 }
 
 // feedback takes a compound packet of a subscriber whose media is sealed here, for all its legs.
 func (s *Subscriber) feedback(compound []byte, scratch *media.Packet) {
-	packets, err := rtcp.Unmarshal(compound)
-	if err != nil {
-		s.edge.metrics.malformed.Inc()
-		return
-	}
 	now := s.edge.now()
-	for _, packet := range packets {
+	s.parse(compound, now, func(packet rtcp.Packet) {
 		about := packet.DestinationSSRC()
 		for _, l := range s.legs {
 			if slices.Contains(about, l.out.ssrc) {
-				s.heed(l, s.shard.pump(l.kind), packet, scratch, now)
+				s.heed(l, packet, scratch, now)
 			}
 		}
+	})
+}
+
+// parse takes a compound packet apart. Reports of arrivals are read here: the usual parser makes a thousand objects of a few
+// bytes if a player so wishes. Without heed nothing else is read.
+func (s *Subscriber) parse(compound []byte, now int64, heed func(rtcp.Packet)) {
+	for len(compound) >= 4 {
+		size := 4 * (int(binary.BigEndian.Uint16(compound[2:])) + 1)
+		if size > len(compound) {
+			break
+		}
+		one := compound[:size]
+		if compound = compound[size:]; one[1] == byte(rtcp.TypeTransportSpecificFeedback) && one[0]&0x1f == rtcp.FormatTCC {
+			s.arrived(one, now)
+			continue
+		}
+		if heed == nil {
+			continue
+		}
+		packets, err := rtcp.Unmarshal(one)
+		if err != nil {
+			s.edge.metrics.malformed.Inc()
+			return
+		}
+		for _, packet := range packets {
+			heed(packet)
+		}
+	}
+	if len(compound) > 0 && heed != nil {
+		s.edge.metrics.malformed.Inc()
 	}
 }
 
 // heed takes one packet of feedback on one leg.
-func (s *Subscriber) heed(l *leg, p *pump, packet rtcp.Packet, scratch *media.Packet, now int64) {
+func (s *Subscriber) heed(l *leg, packet rtcp.Packet, scratch *media.Packet, now int64) {
+	p := l.at.Load()
 	switch packet := packet.(type) {
 	case *rtcp.TransportLayerNack:
 		if packet.MediaSSRC == l.out.ssrc {
@@ -96,7 +115,7 @@ func (l *leg) resend(p *pump, nacks []rtcp.NackPair, scratch *media.Packet, now 
 	defer out.Done()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.open {
+	if !l.open || l.at.Load() != p {
 		return
 	}
 	asked := 0
@@ -113,11 +132,11 @@ func (l *leg) resend(p *pump, nacks []rtcp.NackPair, scratch *media.Packet, now 
 }
 
 func (l *leg) resendOneLocked(p *pump, out *fan.Batch, sequence uint16, scratch *media.Packet, now int64) {
-	if !l.picture.mayRepair(l.kind, now) {
+	if !l.net.mayRepair(l.kind, now) {
 		p.metrics.resends[forward.Held].Inc() // it will be asked for again
 		return
 	}
-	s, answer := l.history.Answer(sequence, l.picture.estimator.Trip(), now)
+	s, answer := l.history.Answer(sequence, l.net.estimator.Trip(), now)
 	if answer == forward.Resend && (s.Index < l.picture.useless || !p.track.Packet(s.Layer, s.Number, scratch)) {
 		answer = forward.Gone
 	}
@@ -125,7 +144,7 @@ func (l *leg) resendOneLocked(p *pump, out *fan.Batch, sequence uint16, scratch 
 	if answer != forward.Resend {
 		return
 	}
-	l.picture.credit -= float64(len(scratch.Payload))
+	l.net.credit -= float64(len(scratch.Payload))
 	if l.out.isVP8(s.Type) {
 		d := forward.ParseVP8(scratch.Payload)
 		d.Patch(scratch.Payload, s.IDs)
@@ -151,9 +170,9 @@ func (l *leg) writeRepair(out *fan.Batch, s *forward.Sent, payload uint8, pkt *m
 func (l *leg) writeOnRepair(out *fan.Batch, h *fan.Header, payload []byte, now int64) int {
 	l.repairIndex++
 	h.SSRC, h.Index = l.out.repair, l.repairIndex
-	h.TimeID, h.Time = l.out.sendTime, departure(now)
 	size := len(payload) + int(h.Padding)
 	l.counts.extra += uint64(size)
+	l.depart(h, size, now)
 	_ = l.way.send(out, h, payload) // asked for again if it does not arrive
 	return size
 }
@@ -199,7 +218,7 @@ func (l *leg) hear(p *pump, reports []rtcp.ReceptionReport, now int64) (lost flo
 			}
 			add(fraction, float64(sent-l.heard.packets))
 			l.heard.lost, l.heard.next, l.heard.packets = fraction, next, sent
-			trip = l.picture.trip(r, now)
+			trip = l.net.trip(r, now)
 		case r.SSRC == l.out.repair && r.SSRC != 0:
 			sent := l.counts.resent + l.counts.probes
 			add(float64(r.FractionLost)/256, float64(sent-l.heard.repairs))
@@ -207,7 +226,7 @@ func (l *leg) hear(p *pump, reports []rtcp.ReceptionReport, now int64) (lost flo
 		}
 	}
 	if some && l.kind == media.Video {
-		l.picture.estimator.Report(lost, uint64(about), trip, l.counts.all(), now)
+		l.net.estimator.Report(lost, uint64(about), trip, l.net.sent(), now)
 		if l.decide(p, now) {
 			p.poke()
 		}

@@ -3,6 +3,7 @@ package edge
 import (
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 
 	"github.com/pion/rtcp"
 
@@ -36,15 +37,19 @@ const (
 	giveUp      = 3_000_000 // how long a subscriber sees nothing because the layer meant for it does not come
 )
 
-// leg is one track on its way to one subscriber.
+// leg is one section of one subscriber's session, and the track on its way there.
 type leg struct {
 	// Set by newLeg, never changed.
 	kind      media.Kind
 	out       *binding
 	writeRTCP func([]rtcp.Packet) error
 	began     int64 // when the subscriber asked, for the time to the first packet
+	net       *network
+	mu        *sync.Mutex // that of net
 
-	mu sync.Mutex
+	choices []*pump              // of the tracks that it may carry, the best first; set before it is served, never changed
+	at      atomic.Pointer[pump] // the one that serves it; changed by carry
+
 	// Guarded by mu.
 	open       bool // connected: packets may be sent
 	generation uint64
@@ -56,11 +61,12 @@ type leg struct {
 	rewriter   forward.Rewriter
 	history    *forward.History
 	picture    picture
-	skipped    int   // layers passed over because nothing came
-	since      int64 // how long the leg has waited for its first keyframe
-	plea       bool  // the subscriber said that it cannot decode
-	wokenAt    int64 // when it woke the pump to say so, 0 for never
-	pleaAt     int64 // when a keyframe was last asked for because of it, 0 for never
+	arrivals   *forward.Arrivals // nil where the player tells a limit itself, or nothing at all
+	skipped    int               // layers passed over because nothing came
+	since      int64             // how long the leg has waited for its first keyframe
+	plea       bool              // the subscriber said that it cannot decode
+	wokenAt    int64             // when it woke the pump to say so, 0 for never
+	pleaAt     int64             // when a keyframe was last asked for because of it, 0 for never
 	lost       uint64
 	lostLayer  media.Layer // a keyframe of this layer from before number lost is of no use
 
@@ -79,16 +85,20 @@ type leg struct {
 	heard       heard
 }
 
-func newLeg(kind media.Kind, out *binding, writeRTCP func([]rtcp.Packet) error, began int64) *leg {
+func newLeg(kind media.Kind, out *binding, net *network, writeRTCP func([]rtcp.Packet) error, began int64) *leg {
 	size := videoHistory
 	if kind == media.Audio {
 		size = audioHistory
 	}
-	return &leg{
-		kind: kind, out: out, writeRTCP: writeRTCP, began: began, selector: forward.NewSelector(kind),
+	l := &leg{
+		kind: kind, out: out, net: net, mu: &net.mu, writeRTCP: writeRTCP, began: began, selector: forward.NewSelector(kind),
 		rewriter: forward.NewRewriter(uint16(rand.Uint32()), rand.Uint32()), history: forward.NewHistory(size),
 		repairIndex: uint64(rand.Uint32() & 0x7fff), way: newWay(out),
 	}
+	if out.count != 0 {
+		l.arrivals = &forward.Arrivals{}
+	}
+	return l
 }
 
 // setOpen says whether the subscriber is connected.
@@ -138,7 +148,7 @@ func (l *leg) aim() {
 	if len(l.order) == 0 {
 		return
 	}
-	at := (len(l.order) - l.granted() + l.skipped) % len(l.order)
+	at := (len(l.order) - l.layers() + l.skipped) % len(l.order)
 	l.selector.Aim(l.order[at])
 }
 
@@ -146,6 +156,9 @@ func (l *leg) aim() {
 func (l *leg) serve(p *pump, now int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.at.Load() != p {
+		return // it was given to another pump since this pass began
+	}
 	if l.generation != p.plan.generation {
 		l.adopt(p, now)
 	}
@@ -291,7 +304,7 @@ func (l *leg) pull(p *pump, now int64) {
 	if now-l.trainAt < int64(trainTime.Microseconds()) && l.trainAt != 0 {
 		return
 	}
-	l.picture.refill(l.needs(layer), now)
+	l.refill(l.needs(layer), now)
 	for sent := 0; l.next <= head && sent < trainLength && l.picture.ready > 0; l.next++ {
 		if !p.track.Packet(layer, l.next, &p.scratch) {
 			continue // never came; if it does, it comes with a batch and finds its hole
@@ -399,8 +412,16 @@ func (l *leg) write(out *fan.Batch, s *forward.Sent, pkt *media.Packet, stamped 
 	if stamped {
 		h.StampID, h.Stamp = l.out.stamp, media.NTPFromMicros(pkt.Captured)
 	}
-	h.TimeID, h.Time = l.out.sendTime, departure(now)
+	l.depart(&h, len(pkt.Payload), now)
 	return l.way.send(out, &h, pkt.Payload) == nil
+}
+
+// depart writes on a packet when it leaves, or its number, for players that watch their network by it.
+func (l *leg) depart(h *fan.Header, size int, now int64) {
+	h.TimeID, h.Time = l.out.sendTime, departure(now)
+	if l.arrivals != nil {
+		h.CountID, h.Count = l.out.count, l.arrivals.Depart(size, now)
+	}
 }
 
 func (l *leg) marker(pkt *media.Packet) bool {
@@ -432,7 +453,7 @@ func (l *leg) senderReport(st *relay.State, now int64) (*rtcp.SenderReport, bool
 		clock = st.Clocks[layer]
 	}
 	ntp, timestamp := l.rewriter.Report(clock)
-	l.picture.reported(ntp, now)
+	l.net.reported(ntp, now)
 	return &rtcp.SenderReport{
 		SSRC: l.out.ssrc, NTPTime: ntp, RTPTime: timestamp,
 		PacketCount: uint32(l.counts.packets), OctetCount: uint32(l.counts.bytes),

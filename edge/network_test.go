@@ -124,7 +124,7 @@ func newLaboratory(t *testing.T, path sim.Path, quirks quirks) *laboratory {
 	wg.Go(func() { _ = hub.Run(ctx) })
 	wg.Go(func() { la.lecture.run(ctx, hub) })
 	t.Cleanup(func() { cancel(); wg.Wait() })
-	la.player = newSimPlayer(t, la.to, quirks)
+	la.player = newViewer(t, la.to.SettingEngine(), quirks)
 	s := &student{t: t, pc: la.player.pc}
 	sub, answer, err := e.Subscribe(ctx, SubscribeRequest{Room: "algebra", Subject: "anna", Offer: s.offer(nil)})
 	if err != nil {
@@ -204,8 +204,9 @@ func TestNetworkNarrowsAndWidens(t *testing.T) {
 	}{
 		"2 Mbit/s, 300 kbit/s, 2 Mbit/s": {narrow: 300_000, layer: 2, down: 3 * time.Second, up: 10 * time.Second, sound: 0.001},
 		"to 800 kbit/s":                  {narrow: 800_000, layer: 1, down: 3 * time.Second, up: 10 * time.Second, sound: 0.001},
-		"and loses 5 % all the time":     {narrow: 300_000, loss: 0.05, layer: 2, down: 3 * time.Second, up: 15 * time.Second, sound: 0.005, still: true},
+		"and loses 5 % all the time":     {narrow: 300_000, loss: 0.05, layer: 2, down: 3 * time.Second, up: 15 * time.Second, sound: 0.015, still: true},
 		"to what carries sound alone":    {narrow: 120_000, layer: -1, down: 3 * time.Second, up: 16 * time.Second, sound: 0.045, still: true},
+		"a player that reports arrivals": {quirks: quirks{arrivals: true}, narrow: 300_000, layer: 2, down: 3 * time.Second, up: 10 * time.Second, sound: 0.001},
 		"a player that tells no limit":   {quirks: quirks{noLimit: true}, narrow: 300_000, layer: 2, down: 3 * time.Second, up: 35 * time.Second, sound: 0.05, still: true},
 		"a player without repair":        {quirks: quirks{noLimit: true, noRepair: true}, narrow: 300_000, layer: 2, down: 7 * time.Second, up: 60 * time.Second, sound: 0.05, still: true},
 	} {

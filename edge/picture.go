@@ -2,12 +2,8 @@ package edge
 
 import (
 	"errors"
-	"fmt"
 	"math"
 	"slices"
-	"sync/atomic"
-
-	"github.com/pion/rtcp"
 
 	"lyceum/edge/forward"
 	"lyceum/mesh/media"
@@ -24,17 +20,18 @@ const (
 	tolerable = 1.25
 	// catchUp is by what factor a picture that is pulled from the ring may exceed what its network carries.
 	catchUp = 1.2
+	// maxPictures is how many pictures a subscriber can have at once: the camera and the screen.
+	maxPictures = 2
 	// padding is the most that a packet can have (RFC 3550, section 5.1).
 	padding = 255
 	// repeats is how many of the newest packets a burst repeats, one after the other.
 	repeats = 48
 
 	// Times in microseconds.
-	cutTime   = 400_000    // how long nothing of a picture is sent that was too much
-	drainTime = 1_500_000  // how long hardly anything is sent again after a sign of congestion
-	longest   = 4_000_000  // how long a live keyframe is waited for where there is no room for a replay
-	calm      = 3_000_000  // after a sign of congestion, before a burst
-	tryTime   = 10_000_000 // between two tries at more where there cannot be bursts
+	cutTime = 400_000    // how long nothing of a picture is sent that was too much
+	longest = 4_000_000  // how long a live keyframe is waited for where there is no room for a replay
+	calm    = 3_000_000  // after a sign of congestion, before a burst
+	tryTime = 10_000_000 // between two tries at more where there cannot be bursts
 )
 
 // ErrNoLayer: the subscriber asks for a layer that the teacher does not send.
@@ -70,74 +67,32 @@ func (s Showing) String() string {
 	return [...]string{"all", "less", "audio-only", "as wished"}[s]
 }
 
-// picture is what is known of a subscriber's network and what is made of it: how many layers it gets. It belongs to the leg
-// of its camera and is guarded by that leg's mu, but for probing.
+// picture is what one leg makes of the network. It is guarded by the leg's mu.
 type picture struct {
-	estimator forward.Estimator
-	allocator forward.Allocator
-	prober    forward.Prober
-	wish      Wish
-	speech    [1]float64
-	rates     [media.MaxLayers]float64 // what the layers need, from worst to best
-	allowed   int                      // how many of these the wish allows
-	wants     [2]forward.Want          // speech, camera
-	off       bool                     // there is no picture
-	resumeAt  int64                    // after a cut, while the queue drains
-	credit    float64                  // bytes of repair that the network has room for
-	creditAt  int64
-	ready     float64 // bytes that may be pulled from the ring now
-	readyAt   int64
-	useless   uint64 // what was sent under indices below is of no use any more
-	triedAt   int64  // when more was last tried without a burst
-	repeat    int    // the next packet to repeat
-	padded    bool   // the burst has nothing to repeat
-
-	reports [4]sentReport // the last sender reports, the oldest to be overwritten next
-	report  int           // its place
-
-	probing atomic.Bool // as the prober says, for those who do not hold mu
-}
-
-// known is the estimate, 0 for none.
-func (pi *picture) known() float64 {
-	if v := pi.estimator.Value(); !math.IsInf(v, 1) {
-		return v
-	}
-	return 0
-}
-
-// sentReport is a sender report: the middle of its NTP time, and when it was sent.
-type sentReport struct {
-	ntp uint32
-	at  int64
-}
-
-// reported remembers a sender report, for the round trip.
-func (pi *picture) reported(ntp uint64, now int64) {
-	pi.reports[pi.report] = sentReport{uint32(ntp >> 16), now}
-	pi.report = (pi.report + 1) % len(pi.reports)
-}
-
-// trip is the round trip in microseconds by a report that names one of the last sender reports, 0 for none (RFC 3550,
-// section 6.4.1).
-func (pi *picture) trip(r *rtcp.ReceptionReport, now int64) int64 {
-	for _, sr := range pi.reports {
-		if sr.at != 0 && sr.ntp == r.LastSenderReport {
-			return max(0, now-sr.at-int64(r.Delay)*1e6/65536)
-		}
-	}
-	return 0
+	infos    []media.LayerInfo        // the track's layers
+	live     bool                     // somebody sends the track
+	class    forward.Class            // what the track is to a subscriber
+	rates    [media.MaxLayers]float64 // what the layers need, from worst to best
+	allowed  int                      // how many of these the wish allows
+	granted  int                      // how many of these the subscriber gets
+	off      bool                     // there is no picture
+	resumeAt int64                    // after a cut, while the queue drains
+	ready    float64                  // bytes that may be pulled from the ring now
+	readyAt  int64
+	useless  uint64 // what was sent under indices below is of no use any more
+	repeat   int    // the next packet to repeat
+	padded   bool   // the burst has nothing to repeat
 }
 
 // departure is a time as abs-send-time tells it: seconds in 24 bits, of which 18 are the fraction.
 func departure(now int64) uint32 { return uint32(uint64(now) << 18 / 1e6 & 0xffffff) }
 
-// granted is how many layers of the track the subscriber is served, at least 1: whether it is served at all says off.
-func (l *leg) granted() int {
+// layers is how many layers of the track the subscriber is served, at least 1: whether it is served at all says off.
+func (l *leg) layers() int {
 	if l.kind == media.Audio {
 		return len(l.order)
 	}
-	return min(max(l.picture.allocator.Granted(1), 1), len(l.order))
+	return min(max(l.picture.granted, 1), len(l.order))
 }
 
 // measure learns what the layers need, and which of them the subscriber wants.
@@ -145,49 +100,54 @@ func (l *leg) measure(p *pump) {
 	if l.kind == media.Audio {
 		return
 	}
-	pi, info, n := &l.picture, p.state.Info.Layers, len(l.order)
-	pi.allowed = 0
-	named := false
+	pi, n := &l.picture, len(l.order)
+	pi.infos, pi.live, pi.class, pi.allowed = p.state.Info.Layers, p.state.Live, p.class, 0
+	w, named := &l.net.wish, false
 	for i := range n { // from worst to best
 		layer := l.order[n-1-i]
-		if int(layer) >= len(info) {
+		if int(layer) >= len(pi.infos) {
 			break
 		}
-		in := &info[layer]
+		in := &pi.infos[layer]
 		pi.rates[i] = float64(in.Bitrate)
-		w := &pi.wish
 		fits := (w.MaxWidth == 0 || int(in.Width) <= w.MaxWidth) && (w.MaxHeight == 0 || int(in.Height) <= w.MaxHeight)
 		if i == 0 || fits && !named {
 			pi.allowed = i + 1
 		}
 		named = named || w.RID != "" && in.RID == w.RID
 	}
-	if pi.wish.AudioOnly {
+	if w.AudioOnly {
 		pi.allowed = 0
 	}
-	pi.speech[0] = soundRate
-	pi.wants = [2]forward.Want{{Class: forward.Speech, Rates: pi.speech[:]}, {Class: forward.Camera, Rates: pi.rates[:pi.allowed]}}
 }
 
-// budget is what there is for sound and picture, in bits per second. Players report about the picture alone.
-func (pi *picture) budget() float64 {
-	b := pi.estimator.Value() + soundRate
-	if pi.wish.MaxBitrate > 0 {
-		b = min(b, float64(pi.wish.MaxBitrate))
-	}
-	return b
-}
-
-// decide decides anew what the subscriber gets, and reports whether it has changed.
+// decide decides anew what the subscriber gets of all its pictures, and reports whether that of this leg has changed.
 func (l *leg) decide(p *pump, now int64) bool {
-	pi := &l.picture
 	if l.kind == media.Audio || len(l.order) == 0 {
 		return false
 	}
-	before, was := l.granted(), pi.off
-	pi.allocator.Decide(pi.budget(), pi.wants[:], now)
-	pi.off = pi.allocator.Granted(1) == 0
-	after := l.granted()
+	n := l.net
+	n.divide(now)
+	changed := false
+	for i, o := range n.legs {
+		if len(o.order) == 0 || !o.grant(n.allocator.Granted(i+1), p.metrics, now) {
+			continue
+		}
+		if o == l {
+			changed = true
+		} else if at := o.at.Load(); at != nil {
+			at.poke()
+		}
+	}
+	return changed
+}
+
+// grant gives the leg so many layers, and reports whether that is a change.
+func (l *leg) grant(layers int, m *metrics, now int64) bool {
+	pi := &l.picture
+	before, was := l.layers(), pi.off
+	pi.granted, pi.off = layers, layers == 0
+	after := l.layers()
 	if after == before && pi.off == was {
 		return false
 	}
@@ -195,49 +155,29 @@ func (l *leg) decide(p *pump, now int64) bool {
 	switch layer, playing := l.selector.Playing(); {
 	case pi.off:
 		l.cut(now)
-		p.metrics.silenced.Inc()
+		m.silenced.Inc()
 	case was || after > before:
 		if was {
 			l.restart(now)
 		}
-		pi.prober.Reward()
-		p.metrics.raised.Inc()
+		l.net.prober.Reward()
+		m.raised.Inc()
 	default:
-		if playing && l.needs(layer) > pi.budget()*tolerable {
+		if playing && l.needs(layer) > l.net.budget()*tolerable {
 			l.cut(now)
 		}
-		p.metrics.lowered.Inc()
+		m.lowered.Inc()
 	}
 	return true
-}
-
-// mayRepair reports whether the network has room to send something again. One that has shown its limit has a quarter of it:
-// a queue that overflows loses what is sent again as well, and players then ask for all of it again and again. Sound has as
-// much as repairs a fifth of it, and some saved up for a moment in which all is lost.
-func (pi *picture) mayRepair(kind media.Kind, now int64) bool {
-	share := pi.estimator.Value() / 4 / 8
-	most := max(share/4, 2*media.MaxPayload)
-	switch {
-	case kind == media.Audio:
-		share, most = soundRepair, 2*soundRepair
-	case math.IsInf(share, 1):
-		pi.credit, pi.creditAt = 0, now
-		return true
-	}
-	if kind == media.Video && !pi.estimator.Quiet(drainTime, now) {
-		share /= 4 // the queue that has just been noticed must empty first
-	}
-	pi.credit = min(pi.credit+share*float64(now-pi.creditAt)/1e6, most)
-	pi.creditAt = now
-	return pi.credit >= 0
 }
 
 // refill says how much may be pulled from the ring by now. A keyframe is several times as large as other frames, and a queue
 // on a network that is known to be narrow would hold up the sound behind it; so it goes no faster than that network, and a
 // little faster than the layer itself, to catch up.
-func (pi *picture) refill(needs float64, now int64) {
+func (l *leg) refill(needs float64, now int64) {
+	pi := &l.picture
 	most := float64(trainLength * media.MaxPayload)
-	if known := pi.known(); known > 0 && !math.IsInf(needs, 1) {
+	if known := l.net.known(); known > 0 && !math.IsInf(needs, 1) {
 		most = min(most, pi.ready+max(known, needs)*catchUp/8e6*float64(now-pi.readyAt))
 	}
 	pi.ready, pi.readyAt = most, now
@@ -249,13 +189,13 @@ func (l *leg) cut(now int64) {
 	l.restart(now)
 	l.picture.useless = l.rewriter.Next()
 	l.picture.resumeAt = now + cutTime
-	l.picture.estimator.Surge(l.picture.resumeAt)
+	l.net.estimator.Surge(l.picture.resumeAt)
 }
 
 // mayReplay reports whether the network has room for a replay of the layer aimed at, which takes several times its rate. It
 // is granted nevertheless to whoever has waited long for a live keyframe.
 func (l *leg) mayReplay(now int64) bool {
-	e := &l.picture.estimator
+	e := &l.net.estimator
 	room := e.Quiet(calm, now) && l.needs(l.selector.Target())*forward.ReplaySpeed <= e.Value()
 	return room || l.kind == media.Audio || now-l.since > longest
 }
@@ -267,62 +207,4 @@ func (l *leg) needs(layer media.Layer) float64 {
 		return math.Inf(1) // it is gone
 	}
 	return l.picture.rates[len(l.order)-1-at]
-}
-
-// showing says what the subscriber gets to see.
-func (l *leg) showing() Showing {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	pi := &l.picture
-	switch granted := pi.allocator.Granted(1); {
-	case len(l.order) == 0 || granted == len(l.order):
-		return ShowsAll
-	case granted >= pi.allowed:
-		return ShowsWished
-	case granted == 0:
-		return ShowsNothing
-	default:
-		return ShowsLess
-	}
-}
-
-// Prefer says what the subscriber wants of the picture, from now on. It returns ErrNoLayer for the name of a layer that the
-// teacher does not send.
-func (s *Subscriber) Prefer(w Wish) error {
-	l, p := s.camera()
-	if l == nil {
-		return fmt.Errorf("prefer a layer: %w: the session has no picture", ErrNoLayer)
-	}
-	if w.MaxWidth < 0 || w.MaxHeight < 0 || w.MaxBitrate < 0 {
-		return fmt.Errorf("prefer a layer: %w: its bounds are negative", ErrNoLayer)
-	}
-	if st := p.track.State(); w.RID != "" && !slices.ContainsFunc(st.Info.Layers, func(i media.LayerInfo) bool { return i.RID == w.RID }) {
-		return fmt.Errorf("prefer layer %q: %w", w.RID, ErrNoLayer)
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.picture.wish = w
-	return nil
-}
-
-// Layers lists the layers that the teacher sends, from best to worst.
-func (s *Subscriber) Layers() []media.LayerInfo {
-	_, p := s.camera()
-	if p == nil {
-		return nil
-	}
-	st := p.track.State()
-	list := make([]media.LayerInfo, 0, len(st.Info.Layers))
-	for _, layer := range forward.Order(st.Info.Layers) {
-		list = append(list, st.Info.Layers[layer])
-	}
-	return list
-}
-
-// Showing says what the subscriber gets to see, and what of it is wished for.
-func (s *Subscriber) Showing() Showing {
-	if l, _ := s.camera(); l != nil {
-		return l.showing()
-	}
-	return ShowsAll
 }

@@ -9,12 +9,11 @@ import (
 	"github.com/pion/interceptor"
 	"github.com/pion/interceptor/pkg/nack"
 	"github.com/pion/interceptor/pkg/report"
+	"github.com/pion/interceptor/pkg/twcc"
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
 	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
-
-	"lyceum/test/sim"
 )
 
 // player is a student's browser as far as networks matter: it reports as browsers do (receiver reports, requests for what is
@@ -39,6 +38,7 @@ type player struct {
 type quirks struct {
 	noLimit  bool // it tells no limits
 	noRepair bool // it takes no repair packets
+	arrivals bool // it reports when packets come, and tells no limits
 }
 
 // decoder follows the frames of one stream.
@@ -202,7 +202,7 @@ func (p *player) measure(b []byte, id uint8) {
 		return
 	}
 	stamp := h.GetExtension(id)
-	if p.noLimit || p.noRepair && stamp == nil {
+	if p.noLimit || p.arrivals || p.noRepair && stamp == nil {
 		return
 	}
 	if len(stamp) != 3 {
@@ -317,13 +317,16 @@ func (d *decoder) keyframe() (first uint16, some bool) {
 	return 0, false
 }
 
-// newSimPlayer makes a player on a host.
-func newSimPlayer(t *testing.T, h *sim.Host, quirks quirks) *player {
+// newViewer makes a player.
+func newViewer(t *testing.T, engine webrtc.SettingEngine, quirks quirks) *player {
 	t.Helper()
 	p := &player{t: t, quirks: quirks, began: time.Now(), heard: map[uint16]bool{}}
 	m := &webrtc.MediaEngine{}
 	feedback := []webrtc.RTCPFeedback{{Type: "nack"}, {Type: "nack", Parameter: "pli"}}
-	if !quirks.noLimit {
+	switch {
+	case quirks.arrivals:
+		feedback = append(feedback, webrtc.RTCPFeedback{Type: webrtc.TypeRTCPFBTransportCC})
+	case !quirks.noLimit:
 		feedback = append(feedback, webrtc.RTCPFeedback{Type: "goog-remb"})
 	}
 	codecs := []webrtc.RTPCodecParameters{
@@ -359,7 +362,17 @@ func newSimPlayer(t *testing.T, h *sim.Host, quirks quirks) *player {
 	registry.Add(missing)
 	registry.Add(reports)
 	registry.Add(p)
-	p.pc, err = webrtc.NewAPI(webrtc.WithMediaEngine(m), webrtc.WithSettingEngine(h.SettingEngine()), webrtc.WithInterceptorRegistry(registry)).
+	if quirks.arrivals {
+		if err := m.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: sdp.TransportCCURI}, webrtc.RTPCodecTypeVideo); err != nil {
+			t.Fatal(err)
+		}
+		arrivals, err := twcc.NewSenderInterceptor()
+		if err != nil {
+			t.Fatal(err)
+		}
+		registry.Add(arrivals)
+	}
+	p.pc, err = webrtc.NewAPI(webrtc.WithMediaEngine(m), webrtc.WithSettingEngine(engine), webrtc.WithInterceptorRegistry(registry)).
 		NewPeerConnection(webrtc.Configuration{})
 	if err != nil {
 		t.Fatal(err)

@@ -6,46 +6,57 @@ import (
 	"lyceum/mesh/media"
 )
 
-// limited takes in a limit that the player tells, in bits per second. It is about the picture alone: browsers do not count
+// limited takes in a limit that the player tells, in bits per second. It is about the pictures alone: browsers do not count
 // sound.
 func (s *Subscriber) limited(bps float64, now int64) {
-	l, p := s.camera()
+	l := s.lead()
 	if l == nil {
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.limitedLocked(bps, now)
+}
+
+func (l *leg) limitedLocked(bps float64, now int64) {
 	l.heard.estimate = bps
-	l.picture.estimator.Limit(bps, now)
-	if l.decide(p, now) {
+	l.net.estimator.Limit(bps, now)
+	if p := l.at.Load(); l.decide(p, now) {
 		p.poke()
+	}
+}
+
+// arrived takes in a report of when packets have come, from a player that was asked for them because it tells no limit.
+func (s *Subscriber) arrived(report []byte, now int64) {
+	l := s.lead()
+	if l == nil || l.arrivals == nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	limit, tell, err := l.arrivals.Report(report, now)
+	if err != nil {
+		s.edge.metrics.malformed.Inc()
+	}
+	if tell {
+		l.limitedLocked(limit, now)
 	}
 }
 
 // soundLost takes in the fraction of sound that was lost.
 func (s *Subscriber) soundLost(lost float64, now int64) {
-	l, _ := s.camera()
+	l := s.lead()
 	if l == nil {
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.picture.estimator.Heard(lost, now)
-}
-
-// camera is the leg of the camera and its pump, nil if the subscriber did not ask for a picture.
-func (s *Subscriber) camera() (*leg, *pump) {
-	for _, l := range s.legs {
-		if l.kind == media.Video {
-			return l, s.shard.pump(l.kind)
-		}
-	}
-	return nil, nil
+	l.net.estimator.Heard(lost, now)
 }
 
 // govern looks at the network of each leg, and reports whether a burst lasts for one of them.
 func (p *pump) govern() bool {
-	if p.plan.kindOf() != media.Video {
+	if p.kind != media.Video {
 		return false
 	}
 	now, probers := p.now(), 0
@@ -63,7 +74,7 @@ func (p *pump) probe() bool {
 	p.out = p.fan.Take()
 	defer p.out.Done()
 	for _, l := range p.all() {
-		lasts = l.picture.probing.Load() && l.probe(p, now) || lasts
+		lasts = l.net.probing.Load() && l.net.legs[0] == l && l.probe(p, now) || lasts
 	}
 	return lasts
 }
@@ -73,91 +84,66 @@ func (p *pump) probe() bool {
 func (l *leg) govern(p *pump, may bool, now int64) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.kind != media.Video || l.generation != p.plan.generation || l.codec == nil {
+	if l.kind != media.Video || l.at.Load() != p || l.generation != p.plan.generation {
 		return false
 	}
-	pi := &l.picture
-	bytes := l.counts.all()
-	pi.estimator.Sent(bytes, now)
-	if l.pulling && pi.estimator.Value() == forward.Unknown {
-		pi.estimator.Surge(now)
-	}
+	n := l.net
 	l.measure(p)
+	if n.legs[0] != l {
+		return false
+	}
+	bytes := n.sent()
+	n.estimator.Sent(bytes, now)
+	if n.pulling() && n.estimator.Value() == forward.Unknown {
+		n.estimator.Surge(now)
+	}
 	if l.decide(p, now) {
 		p.poke()
 	}
-	if pi.prober.Probing() {
+	if n.prober.Probing() {
 		return true
 	}
-	lacks := l.lacks(p, now)
+	lacks := n.lacks(now)
 	switch {
-	case lacks == 0 || l.pulling || !pi.estimator.Quiet(calm, now):
+	case lacks == 0 || l.codec == nil || n.pulling() || !n.estimator.Quiet(calm, now):
 		return false
 	case l.codec.repair == 0:
-		if now-pi.triedAt >= tryTime {
-			pi.triedAt = now
-			pi.estimator.Hope(min(lacks, l.step()), now)
+		if now-n.triedAt >= tryTime {
+			n.triedAt = now
+			n.estimator.Hope(min(lacks, n.step()), now)
 		}
 		return false
-	case !may || !pi.prober.Ready(now):
+	case !may || !n.prober.Ready(now):
 		return false
 	}
-	from := pi.known()
-	if pi.off {
+	from, off := n.known(), n.off()
+	if off {
 		from /= 2 // nothing of it is sent now
 	}
-	blind := !pi.estimator.Tells(now)
-	pi.prober.Begin(from, lacks, bytes, pi.estimator.Signs(), blind && !pi.off, blind || pi.off, now)
-	pi.estimator.Burst(true, !pi.off, now)
-	pi.probing.Store(true)
-	pi.repeat, pi.padded = 0, false
+	blind := !n.estimator.Tells(now)
+	n.prober.Begin(from, lacks, bytes, n.estimator.Signs(), blind && !off, blind || off, now)
+	n.estimator.Burst(true, !off, now)
+	n.probing.Store(true)
+	l.picture.repeat, l.picture.padded = 0, false
 	return true
-}
-
-// step is what the network must carry for one layer more.
-func (l *leg) step() float64 {
-	pi := &l.picture
-	next := pi.allocator.Granted(1)
-	if next >= pi.allowed {
-		return 0
-	}
-	return max(pi.rates[next]*stepRoom, forward.AudioOnly)
-}
-
-// lacks is what the network must carry of the picture for the subscriber to get more of it, 0 when it has all or when there
-// is no use in finding out.
-func (l *leg) lacks(p *pump, now int64) float64 {
-	pi := &l.picture
-	if !l.open || !p.state.Live || pi.estimator.Value() == forward.Unknown {
-		return 0
-	}
-	need := pi.allocator.Lacks(pi.wants[:], now)
-	if most := float64(pi.wish.MaxBitrate); most > 0 && need > most {
-		need = most
-	}
-	if need -= soundRate; need <= pi.estimator.Value() {
-		return 0
-	}
-	return need
 }
 
 // probe sends what is due of the leg's burst, and reports whether it lasts.
 func (l *leg) probe(p *pump, now int64) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	pi := &l.picture
-	bytes := l.counts.all()
-	pi.estimator.Sent(bytes, now)
-	signs := pi.estimator.Signs()
-	due, over := pi.prober.Due(bytes, signs, now)
-	if !over && (l.codec == nil || l.lacks(p, now) == 0) {
-		pi.prober.Stop(now)
+	n := l.net
+	bytes := n.sent()
+	n.estimator.Sent(bytes, now)
+	due, over := n.prober.Due(bytes, n.estimator.Signs(), now)
+	if !over && (l.codec == nil || n.lacks(now) == 0) {
+		n.prober.Stop(now)
 		over = true
 	}
 	if over {
-		pi.probing.Store(false)
-		pi.estimator.Burst(false, true, now)
-		if pi.estimator.Quiet(calm, now) {
+		n.probing.Store(false)
+		n.estimator.Burst(false, true, now)
+		if n.estimator.Quiet(calm, now) {
 			p.metrics.full.Inc()
 		} else {
 			p.metrics.met.Inc()

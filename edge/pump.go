@@ -54,11 +54,14 @@ type plan struct {
 type pump struct {
 	// Set by newPump, never changed.
 	track   *relay.Track
+	kind    media.Kind
+	class   forward.Class // what it is to a subscriber, if it is a picture
 	release func()
 	reader  *relay.Reader
 	fan     *fan.Fan
 	metrics *metrics
 	now     func() int64
+	turned  func()        // called when somebody begins or ends to send the track; set before run, nil for nobody who cares
 	changed chan struct{} // poked when a leg came, went, opened, or asked for something
 
 	mu sync.Mutex
@@ -97,8 +100,8 @@ type tally struct {
 	switches, replayed           int
 }
 
-func newPump(t *relay.Track, release func(), f *fan.Fan, m *metrics, now func() int64) *pump {
-	p := &pump{track: t, release: release, reader: t.NewReader(), fan: f, metrics: m, now: now, changed: make(chan struct{}, 1)}
+func newPump(t *relay.Track, kind media.Kind, release func(), f *fan.Fan, m *metrics, now func() int64) *pump {
+	p := &pump{track: t, kind: kind, class: classOf(t.ID().Name), release: release, reader: t.NewReader(), fan: f, metrics: m, now: now, changed: make(chan struct{}, 1)}
 	for i := range p.batch {
 		p.batch[i].Payload = make([]byte, 0, media.MaxPayload)
 	}
@@ -222,8 +225,11 @@ func (p *pump) gather(now int64) bool {
 // serve gives each leg its part of the batch, which is empty then.
 func (p *pump) serve(now int64) {
 	// After the batch: what was said of a source before its first packet is then known.
+	turned := false
 	if v := p.track.Version(); v != p.version {
+		was := p.state.Live
 		p.learn()
+		turned = p.state.Live != was
 	}
 	for i := range p.batch[:p.n] {
 		it := &p.batch[i]
@@ -252,10 +258,13 @@ func (p *pump) serve(now int64) {
 		}
 	}
 	if p.tally != (tally{}) {
-		p.metrics.add(p.plan.kindOf(), &p.tally)
+		p.metrics.add(p.kind, &p.tally)
 		p.tally = tally{}
 	}
 	p.n, p.open, p.length = 0, 0, [media.MaxLayers]int{}
+	if turned && p.turned != nil {
+		p.turned()
+	}
 }
 
 // even finds by how much each packet is to be filled up so that the parts of a frame have one size and leave in one train.
@@ -313,13 +322,6 @@ func (p *pump) learn() {
 		generation: p.plan.generation + 1, source: info.Source, codec: info.Codec,
 		vp8: strings.EqualFold(info.Codec.MimeType, "video/VP8"), order: order,
 	}
-}
-
-func (pl *plan) kindOf() media.Kind {
-	if strings.HasPrefix(pl.codec.MimeType, "audio/") {
-		return media.Audio
-	}
-	return media.Video
 }
 
 // report sends the sender reports that are due.

@@ -100,7 +100,7 @@ func TestANarrowerNetworkChangesTheLayerAtAKeyframe(t *testing.T) {
 		limit := func(bps float64) {
 			c.leg.mu.Lock()
 			defer c.leg.mu.Unlock()
-			c.leg.picture.estimator.Limit(bps, c.pump.now())
+			c.leg.net.estimator.Limit(bps, c.pump.now())
 		}
 		te.teach(1)
 		limit(3_000_000)
@@ -133,8 +133,8 @@ func TestAMuchNarrowerNetworkStopsThePictureAtOnce(t *testing.T) {
 		te := newTeacher(c.track, 1)
 		te.teach(3)
 		c.leg.mu.Lock()
-		c.leg.picture.estimator.Limit(3_000_000, c.pump.now())
-		c.leg.picture.estimator.Limit(300_000, c.pump.now())
+		c.leg.net.estimator.Limit(3_000_000, c.pump.now())
+		c.leg.net.estimator.Limit(300_000, c.pump.now())
 		c.leg.mu.Unlock()
 		te.teach(3) // at the next look at its network, at most 100 ms later
 		c.wire.take()
@@ -413,12 +413,12 @@ func silentPump(t testing.TB, students int) (*pump, *teacher) {
 	hub := relay.NewHub(relay.Config{})
 	track, release := hub.Acquire(media.TrackID{Room: "algebra", Name: media.Camera})
 	now := int64(1)
-	p := newPump(track, release, noFan(t), newMetrics(nil, &Edge{}), func() int64 { now += 40_000; return now })
+	p := newPump(track, media.Video, release, noFan(t), newMetrics(nil, &Edge{}), func() int64 { now += 40_000; return now })
 	t.Cleanup(release)
 	for range students {
 		out := (&wire{}).binding()
 		out.stream = nowhere{}
-		l := newLeg(media.Video, out, nil, 0)
+		l := loneLeg(p, out, nil, 0)
 		l.setOpen(true, 1)
 		p.add(l)
 	}

@@ -28,6 +28,7 @@ type binding struct {
 	ssrc, repair uint32 // repair is 0 when the subscriber takes no repair packets
 	stamp        uint8  // the id of abs-capture-time, 0 when it was not offered
 	sendTime     uint8  // the id of abs-send-time for video, 0 for none
+	count        uint8  // the id of transport-wide numbers, for a player that reports nothing better; 0 for none
 	cname        string
 	codecs       []codec // in the subscriber's order of preference
 	stream       webrtc.TrackLocalWriter
@@ -43,11 +44,12 @@ type codec struct {
 
 var errNoCodec = errors.New("no codec in common")
 
-func newSender(kind media.Kind, room string) *sender {
-	if kind == media.Audio {
-		return &sender{kind: webrtc.RTPCodecTypeAudio, id: media.Microphone, room: room}
+func newSender(p part, room string) *sender {
+	s := &sender{kind: webrtc.RTPCodecTypeVideo, id: p.name, room: room}
+	if p.kind == media.Audio {
+		s.kind = webrtc.RTPCodecTypeAudio
 	}
-	return &sender{kind: webrtc.RTPCodecTypeVideo, id: media.Camera, room: room}
+	return s
 }
 
 // ID names the track within the stream.
@@ -95,11 +97,13 @@ func (s *sender) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, er
 			b.stamp = uint8(e.ID)
 		case sdp.ABSSendTimeURI:
 			b.sendTime = uint8(e.ID)
+		case sdp.TransportCCURI:
+			b.count = uint8(e.ID)
 		}
 	}
-	// A packet that is sent again as it was must not carry another time.
+	// A packet that is sent again as it was must not carry another time or number.
 	if s.kind == webrtc.RTPCodecTypeAudio || slices.ContainsFunc(b.codecs, func(c codec) bool { return c.repair == 0 }) {
-		b.sendTime = 0
+		b.sendTime, b.count = 0, 0
 	}
 	s.bound.Store(b)
 	return first, nil

@@ -43,10 +43,15 @@ type Stats struct {
 	State   string    `json:"state"`
 	Video   *LegStats `json:"video,omitempty"`
 	Audio   *LegStats `json:"audio,omitempty"`
+	// Screen and ScreenSound are those that the student has beside Video and Audio, if it asked for two of a kind.
+	Screen      *LegStats `json:"screen,omitempty"`
+	ScreenSound *LegStats `json:"screen_sound,omitempty"`
 }
 
 // LegStats is one track on its way to a subscriber.
 type LegStats struct {
+	// Track is the one that the subscriber gets.
+	Track string `json:"track"`
 	// Playing is false while the subscriber waits for the teacher or for a keyframe; Layer then means nothing.
 	Playing bool        `json:"playing"`
 	Layer   media.Layer `json:"layer"`
@@ -77,20 +82,25 @@ func (l *leg) stats() *LegStats {
 	defer l.mu.Unlock()
 	layer, playing := l.selector.Playing()
 	return &LegStats{
-		Playing: playing, Layer: layer, Target: l.selector.Target(), Unserved: l.source != 0 && l.codec == nil,
+		Track: l.at.Load().track.ID().Name, Playing: playing, Layer: layer, Target: l.selector.Target(), Unserved: l.source != 0 && l.codec == nil,
 		Packets: l.counts.packets, Bytes: l.counts.bytes, Resent: l.counts.resent, Pleas: l.counts.pleas,
-		Lost: l.heard.lost, Limit: l.heard.estimate, Estimate: l.picture.known(), Probes: l.counts.probes, Off: l.picture.off,
+		Lost: l.heard.lost, Limit: l.heard.estimate, Estimate: l.net.known(), Probes: l.counts.probes, Off: l.picture.off,
 	}
 }
 
 // Stats says how the subscriber fares.
 func (s *Subscriber) Stats() Stats {
 	st := Stats{Subject: s.rq.Subject, Name: s.rq.Name, Since: s.since, State: s.pc.ConnectionState().String()}
-	for _, l := range s.legs {
-		if l.kind == media.Video {
-			st.Video = l.stats()
-		} else {
+	for i, l := range s.legs {
+		switch s.parts[i].name {
+		case media.Screen:
+			st.Screen = l.stats()
+		case media.ScreenSound:
+			st.ScreenSound = l.stats()
+		case media.Microphone:
 			st.Audio = l.stats()
+		default:
+			st.Video = l.stats()
 		}
 	}
 	return st
@@ -123,7 +133,7 @@ func (e *Edge) Status() []RoomStatus {
 
 func (r *RoomStatus) add(s Stats) {
 	r.Subscribers = append(r.Subscribers, s)
-	for _, l := range []*LegStats{s.Video, s.Audio} {
+	for _, l := range []*LegStats{s.Video, s.Audio, s.Screen, s.ScreenSound} {
 		if l != nil {
 			r.Packets += l.Packets
 			r.Bytes += l.Bytes

@@ -18,13 +18,13 @@ type way struct {
 	conn   webrtc.TrackLocalWriter
 
 	// What the peer connection is given.
-	header      rtp.Header
-	stamp, time []byte // its extensions
-	blank       []byte // padding
+	header             rtp.Header
+	stamp, time, count []byte // its extensions
+	blank              []byte // padding
 }
 
 func newWay(out *binding) way {
-	return way{conn: out.stream, header: rtp.Header{Version: 2}, stamp: make([]byte, 8), time: make([]byte, 4)}
+	return way{conn: out.stream, header: rtp.Header{Version: 2}, stamp: make([]byte, 8), time: make([]byte, 4), count: make([]byte, 2)}
 }
 
 // send sends one packet. Padding behind a payload, which only makes trains even, is not given to a peer connection.
@@ -43,6 +43,10 @@ func (w *way) send(out *fan.Batch, h *fan.Header, payload []byte) error {
 	if h.TimeID != 0 {
 		binary.BigEndian.PutUint32(w.time, h.Time)
 		_ = r.SetExtension(h.TimeID, w.time[1:]) // ids up to 14 and so few bytes are taken
+	}
+	if h.CountID != 0 {
+		binary.BigEndian.PutUint16(w.count, h.Count)
+		_ = r.SetExtension(h.CountID, w.count)
 	}
 	if h.StampID != 0 {
 		binary.BigEndian.PutUint64(w.stamp, h.Stamp)

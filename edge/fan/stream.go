@@ -15,7 +15,7 @@ var ErrTooLarge = errors.New("the packet is too large")
 
 const (
 	headerSize    = 12
-	extensionSize = 20 // of both extensions in the one-byte form: 4 + 1 + 3 + 1 + 8, padded (RFC 8285, section 4.2)
+	extensionSize = 20 // of all extensions in the one-byte form: 4 + 1 + 3 + 1 + 2 + 1 + 8 (RFC 8285, section 4.2)
 	tagSize       = 16 // the largest of all profiles
 )
 
@@ -33,6 +33,10 @@ type Header struct {
 	// TimeID is the id of the extension that carries the lower 24 bits of Time, 1 to 14; 0 sends none.
 	TimeID uint8
 	Time   uint32
+	// CountID is the id of the extension that carries Count, the packet's number among those whose arrival the receiver reports
+	// (transport-wide congestion control), 1 to 14; 0 sends none.
+	CountID uint8
+	Count   uint16
 	// Padding is how many bytes follow the payload, so that packets have one size (RFC 3550, section 5.1).
 	Padding uint8
 }
@@ -90,7 +94,7 @@ func (h *Header) write(b []byte) int {
 	binary.BigEndian.PutUint16(b[2:], uint16(h.Index))
 	binary.BigEndian.PutUint32(b[4:], h.Timestamp)
 	binary.BigEndian.PutUint32(b[8:], h.SSRC)
-	if h.StampID == 0 && h.TimeID == 0 {
+	if h.StampID|h.TimeID|h.CountID == 0 {
 		return headerSize
 	}
 	b[0] |= 1 << 4
@@ -98,6 +102,11 @@ func (h *Header) write(b []byte) int {
 	if h.TimeID != 0 {
 		binary.BigEndian.PutUint32(b[n:], uint32(h.TimeID<<4|2)<<24|h.Time&0xffffff) // the length minus one
 		n += 4
+	}
+	if h.CountID != 0 {
+		b[n] = h.CountID<<4 | 1
+		binary.BigEndian.PutUint16(b[n+1:], h.Count)
+		n += 3
 	}
 	if h.StampID != 0 {
 		b[n] = h.StampID<<4 | 7

@@ -224,7 +224,7 @@ func (e *Estimator) patience() int64 {
 
 // good takes in what the network has carried. While nothing else is known that says nothing: it may carry all there is.
 func (e *Estimator) good(bps float64, now int64) {
-	if e.value > 0 && now-e.signAt >= relief && !(e.lossy && now-e.reportAt < settled) {
+	if e.value > 0 && now-e.signAt >= relief && !e.Overflows(now) {
 		e.value = max(e.value, bps)
 	}
 }
@@ -329,6 +329,9 @@ func (e *Estimator) Trip() int64 { return e.newest }
 
 // Tells reports whether the player tells a limit.
 func (e *Estimator) Tells(now int64) bool { return e.told > 0 && now-e.toldAt <= forget }
+
+// Overflows reports whether, by the last report, more is lost than the air loses.
+func (e *Estimator) Overflows(now int64) bool { return e.lossy && now-e.reportAt < settled }
 
 // Signs counts the signs of congestion.
 func (e *Estimator) Signs() uint64 { return e.signs }

@@ -35,6 +35,8 @@ func (p Protocol) String() string {
 type Request struct {
 	// Room is a valid room name.
 	Room string
+	// Source is the query parameter "source" of the URL, at most 32 bytes: what is published, for a teacher with several.
+	Source string
 	// Grant says who asks.
 	Grant ticket.Grant
 	// Offer is the client's SDP, without candidates that cannot be used.

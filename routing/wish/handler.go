@@ -9,6 +9,7 @@ import (
 	"mime"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"slices"
 	"runtime"
 	"strings"
@@ -25,6 +26,8 @@ const (
 
 	// maxBody bounds every body. The largest offer of a browser has some 10 kB.
 	maxBody = 128 << 10
+	// maxSource bounds the name of a source.
+	maxSource = 32
 	// bodyTime is how long a client may take to send a body.
 	bodyTime = 10 * time.Second
 	// startTime bounds the making of a session; OBS gives up after 8 s.
@@ -175,6 +178,10 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request, room, raw string)
 	if err := contentType(w, r, typeSDP, "Accept-Post"); err != nil {
 		return err
 	}
+	source := r.URL.Query().Get("source")
+	if len(source) > maxSource {
+		return refuse(http.StatusBadRequest, "the source is longer than %d bytes", maxSource)
+	}
 	var grant ticket.Grant
 	var err error
 	if raw == "" {
@@ -198,6 +205,9 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request, room, raw string)
 	} else if to, err := h.redirect(r, room, grant); err != nil {
 		return err
 	} else if to != "" {
+		if source != "" {
+			to += "?source=" + url.QueryEscape(source)
+		}
 		w.Header().Set("Location", to)
 		w.Header().Set("Cache-Control", "no-store")
 		w.WriteHeader(http.StatusTemporaryRedirect)
@@ -212,7 +222,7 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request, room, raw string)
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), startTime)
 	defer cancel()
-	s, answer, err := h.cfg.Start(ctx, Request{Room: room, Grant: grant, Offer: offer.SDP, Client: h.cfg.Client(r)})
+	s, answer, err := h.cfg.Start(ctx, Request{Room: room, Source: source, Grant: grant, Offer: offer.SDP, Client: h.cfg.Client(r)})
 	if err != nil {
 		return err
 	}
