@@ -54,6 +54,7 @@ func (e *Edge) newSubscriber(ctx context.Context, rq SubscribeRequest, began int
 	if err != nil {
 		return nil, "", err
 	}
+	rq.Offer = "" // it is large, and of no use any more
 	var cfg webrtc.Configuration
 	if e.cfg.Certificate != nil {
 		cfg.Certificates = []webrtc.Certificate{*e.cfg.Certificate}

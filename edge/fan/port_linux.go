@@ -15,12 +15,14 @@ import (
 )
 
 const (
-	// lookTime is the time between two looks at a socket that something has come to: for each packet of a thousand students
-	// that is waited for, the process wakes, which costs more than to read it (measured: DESIGN.md). Feedback loses 2.5 ms.
+	// lookTime is the time between two looks at a socket that something has come to. For each packet that is waited for the
+	// process wakes, and with it threads that find nothing to do, which costs more than to read it (measured for 200 students
+	// at 500 kbps, whose teacher publishes at the same socket: 7.3 us a packet with looks every 2 ms, 6.0 with 5). What comes is
+	// 2.5 ms older when it is read, on average.
 	lookTime = 5 * time.Millisecond
-	// soonTime is that time while somebody connects or publishes.
+	// soonTime is that time while somebody connects, for whom each of some ten packets waits for the one before.
 	soonTime = 2 * time.Millisecond
-	// soonLooks is for how many looks somebody who connects or publishes is taken to go on.
+	// soonLooks is for how many looks somebody who connects is taken to go on.
 	soonLooks = 50
 	// vainLooks is after how many looks in vain the next packet is waited for.
 	vainLooks = 20
@@ -48,7 +50,7 @@ type port struct {
 	memory   []byte
 	n, at    int // packets that were read, and how many of them were taken
 	vain     int // looks in a row at which there was nothing
-	soon     int // looks until nobody connects or publishes any more
+	soon     int // looks until nobody connects any more
 	received bool
 }
 
