@@ -52,6 +52,7 @@ type port struct {
 	vain     int // looks in a row at which there was nothing
 	soon     int // looks until nobody connects any more
 	received bool
+	timer    *time.Timer // nil until it is needed
 }
 
 // open opens it beside a socket that is bound to at. The first one is connected to its own address, so that no packet of anybody
@@ -197,9 +198,9 @@ func (p *port) fill() error {
 		}
 	case p.soon > 0:
 		p.soon--
-		time.Sleep(soonTime)
+		p.rest(soonTime)
 	case p.received:
-		time.Sleep(lookTime)
+		p.rest(lookTime)
 	}
 	p.n, p.at = 0, 0
 	for i := range p.headers {
@@ -219,6 +220,16 @@ func (p *port) fill() error {
 		p.vain++
 	}
 	return nil // what else there is tells of a packet that was sent and did not arrive
+}
+
+// rest lets some time pass. No packet and no end of the socket is waited for: who closes it waits no longer than this.
+func (p *port) rest(d time.Duration) {
+	if p.timer == nil {
+		p.timer = time.NewTimer(d)
+	} else {
+		p.timer.Reset(d)
+	}
+	<-p.timer.C
 }
 
 // wait waits for the next packet.
