@@ -120,10 +120,8 @@ func (l *leg) resendOneLocked(p *pump, out *fan.Batch, sequence uint16, scratch 
 	if answer != forward.Resend {
 		return
 	}
-	if l.out.isVP8(s.Type) {
-		d := forward.ParseVP8(scratch.Payload)
-		d.Patch(scratch.Payload, s.IDs)
-	}
+	d := l.out.format(s.Type).Parse(scratch)
+	d.Patch(scratch.Payload, s.IDs)
 	l.counts.resent++
 	repair := l.out.repairType(s.Type)
 	if repair == 0 {
@@ -132,11 +130,11 @@ func (l *leg) resendOneLocked(p *pump, out *fan.Batch, sequence uint16, scratch 
 	}
 	// RFC 4588, section 4: the original sequence number, then the original payload.
 	l.repair = binary.BigEndian.AppendUint16(l.repair[:0], sequence)
-	l.repair = append(l.repair, scratch.Payload...)
 	l.repairIndex++
 	h := fan.Header{
-		SSRC: l.out.repair, Timestamp: s.Timestamp, Index: l.repairIndex, Type: repair, Marker: l.marker(scratch),
+		SSRC: l.out.repair, Timestamp: s.Timestamp, Index: l.repairIndex, Type: repair, Marker: l.marker(&s, scratch),
 	}
+	l.repair = append(l.repair, l.describe(&h, scratch)...)
 	_ = l.way.send(out, &h, l.repair) // asked for again too
 }
 

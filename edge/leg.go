@@ -53,6 +53,8 @@ type leg struct {
 	source     uint32
 	rate       uint32
 	selector   forward.Selector
+	levels     forward.Levels
+	svc        bool // order is of levels
 	rewriter   forward.Rewriter
 	history    *forward.History
 	allocator  forward.Allocator
@@ -85,7 +87,7 @@ func newLeg(kind media.Kind, out *binding, writeRTCP func([]rtcp.Packet) error, 
 		size = audioHistory
 	}
 	return &leg{
-		kind: kind, out: out, writeRTCP: writeRTCP, began: began, selector: forward.NewSelector(kind),
+		kind: kind, out: out, writeRTCP: writeRTCP, began: began, selector: forward.NewSelector(kind), levels: forward.NewLevels(),
 		rewriter: forward.NewRewriter(uint16(rand.Uint32()), rand.Uint32()), history: forward.NewHistory(size),
 		repairIndex: uint64(rand.Uint32() & 0x7fff), way: newWay(out),
 	}
@@ -120,7 +122,7 @@ func (l *leg) setPath(p *fan.Path) {
 func (l *leg) adopt(p *pump, now int64) {
 	pl := &p.plan
 	l.generation, l.order, l.skipped, l.rate = pl.generation, pl.order, 0, pl.codec.ClockRate
-	l.codec = l.out.match(pl.codec)
+	l.codec, l.svc = l.out.match(pl.codec), pl.svc
 	if l.source != pl.source {
 		l.source, l.lost = pl.source, 0
 		l.restart(now)
@@ -137,7 +139,7 @@ func (l *leg) aim() {
 		return
 	}
 	at := (min(l.allocator.Down(), len(l.order)-1) + l.skipped) % len(l.order)
-	l.selector.Aim(l.order[at])
+	l.point(at)
 }
 
 // serve gives the leg its part of the pump's batch.
@@ -231,6 +233,7 @@ func (l *leg) run(p *pump, pkt *media.Packet, d *forward.VP8, head uint32, now i
 		p.tally.switches++
 	}
 	l.selector.Begin(pkt)
+	l.levels.Begin(pkt)
 	l.rewriter.Begin(pkt, d, head, l.rate, now)
 	l.runAt, l.stampedAt = now, 0
 	if l.kind == media.Audio {
@@ -268,12 +271,7 @@ func (l *leg) replay(p *pump, layer media.Layer, limit uint64, now int64) bool {
 }
 
 // descriptor reads that of the scratch packet.
-func (l *leg) descriptor(p *pump) forward.VP8 {
-	if !p.plan.vp8 {
-		return forward.VP8{}
-	}
-	return forward.ParseVP8(p.scratch.Payload)
-}
+func (l *leg) descriptor(p *pump) forward.VP8 { return p.plan.format.Parse(&p.scratch) }
 
 // pull sends what is due from the ring, until the leg has caught up with the present.
 func (l *leg) pull(p *pump, now int64) {
@@ -329,6 +327,7 @@ func (l *leg) help(p *pump, now int64) {
 
 // miss says whether a keyframe must be asked for, and passes over a layer that does not come.
 func (l *leg) miss(p *pump, now int64) {
+	l.rise(p, now)
 	layer, waits := l.selector.Waits()
 	if !waits || !p.state.Live {
 		l.since = now
@@ -337,20 +336,26 @@ func (l *leg) miss(p *pump, now int64) {
 	if p.flows(layer, now) || now-l.since > patience {
 		p.missing = p.missing.Add(layer)
 	}
-	if _, playing := l.selector.Playing(); !playing && now-l.since > giveUp && len(l.order) > 1 {
+	if _, playing := l.selector.Playing(); !playing && now-l.since > giveUp && len(l.order) > 1 && !l.svc {
 		l.skipped++
 		l.since = now
 		l.aim()
 	}
 }
 
-// send gives a packet its place and writes it with some padding, unless it was written before.
+// send gives a packet its place and writes it with some padding, unless it was written before or is of a level that the
+// subscriber does not get.
 func (l *leg) send(p *pump, pkt *media.Packet, d *forward.VP8, fill uint8, now int64) {
+	level := l.levels.Of(pkt)
+	if pkt.Flags.Level() > level {
+		l.rewriter.Skip(pkt.Number)
+		return
+	}
 	if !l.rewriter.Rewrite(pkt, d, now, &l.sent) {
 		p.tally.late++
 		return
 	}
-	l.sent.Type = l.codec.payload
+	l.sent.Type, l.sent.Level = l.codec.payload, level
 	if !l.history.Add(&l.sent) {
 		return
 	}
@@ -387,16 +392,17 @@ func (l *leg) stamps(pkt *media.Packet) bool {
 // section 8).
 func (l *leg) write(out *fan.Batch, s *forward.Sent, pkt *media.Packet, stamped bool, fill uint8) bool {
 	h := fan.Header{
-		SSRC: l.out.ssrc, Timestamp: s.Timestamp, Index: s.Index, Type: s.Type, Marker: l.marker(pkt), Padding: fill,
+		SSRC: l.out.ssrc, Timestamp: s.Timestamp, Index: s.Index, Type: s.Type, Marker: l.marker(s, pkt), Padding: fill,
 	}
 	if stamped {
 		h.StampID, h.Stamp = l.out.stamp, media.NTPFromMicros(pkt.Captured)
 	}
-	return l.way.send(out, &h, pkt.Payload) == nil
+	return l.way.send(out, &h, l.describe(&h, pkt)) == nil
 }
 
-func (l *leg) marker(pkt *media.Packet) bool {
-	return l.kind == media.Video && pkt.Flags.Has(media.Last)
+// marker reports whether a packet is the last of its frame that the subscriber gets.
+func (l *leg) marker(s *forward.Sent, pkt *media.Packet) bool {
+	return l.kind == media.Video && (pkt.Flags.Has(media.Last) || pkt.Flags.Has(media.Ends) && pkt.Flags.Level() == s.Level)
 }
 
 // report sends a sender report once a second while media flows.

@@ -48,7 +48,7 @@ func readOffer(text string) (*offer, error) {
 	o.passive = setup == "passive"
 	feedback := []webrtc.RTCPFeedback{{Type: "goog-remb"}, {Type: "ccm", Parameter: "fir"}, {Type: "nack"}, {Type: "nack", Parameter: "pli"}}
 	var err error
-	if o.engine, err = wish.Codecs(&d, feedback, sdp.SDESMidURI, wish.AbsCaptureTime); err != nil {
+	if o.engine, err = wish.Codecs(&d, feedback, sdp.SDESMidURI, wish.AbsCaptureTime, wish.DependencyDescriptor); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrOffer, err)
 	}
 	clean, err := d.Marshal()

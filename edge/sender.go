@@ -7,6 +7,7 @@ import (
 
 	"github.com/pion/webrtc/v4"
 
+	"lyceum/edge/forward"
 	"lyceum/mesh/media"
 	"lyceum/routing/wish"
 )
@@ -25,6 +26,7 @@ type sender struct {
 type binding struct {
 	ssrc, repair uint32 // repair is 0 when the subscriber takes no repair packets
 	stamp        uint8  // the id of abs-capture-time, 0 when it was not offered
+	dependency   uint8  // the id of dependency descriptors, 0 when they were not offered
 	cname        string
 	codecs       []codec // in the subscriber's order of preference
 	stream       webrtc.TrackLocalWriter
@@ -35,7 +37,7 @@ type codec struct {
 	media.Codec
 	payload uint8
 	repair  uint8 // the payload type of its repair packets, 0 for none
-	vp8     bool
+	format  forward.Format
 }
 
 var errNoCodec = errors.New("no codec in common")
@@ -71,7 +73,7 @@ func (s *sender) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, er
 		if len(b.codecs) == 0 {
 			first = p
 		}
-		known := codec{payload: uint8(p.PayloadType), vp8: strings.EqualFold(p.MimeType, webrtc.MimeTypeVP8), Codec: media.Codec{
+		known := codec{payload: uint8(p.PayloadType), format: forward.FormatOf(p.MimeType), Codec: media.Codec{
 			MimeType: p.MimeType, ClockRate: p.ClockRate, Channels: p.Channels, Fmtp: p.SDPFmtpLine,
 		}}
 		if repair := repairOf(p.PayloadType, all); b.repair != 0 {
@@ -84,8 +86,12 @@ func (s *sender) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, er
 	}
 	for _, e := range c.HeaderExtensions() {
 		// Other ids do not fit the one-byte form (RFC 8285, section 4.2).
-		if e.URI == wish.AbsCaptureTime && e.ID >= 1 && e.ID <= 14 {
+		switch {
+		case e.ID < 1 || e.ID > 14:
+		case e.URI == wish.AbsCaptureTime:
 			b.stamp = uint8(e.ID)
+		case e.URI == wish.DependencyDescriptor:
+			b.dependency = uint8(e.ID)
 		}
 	}
 	s.bound.Store(b)

@@ -34,6 +34,9 @@ func (w *way) send(out *fan.Batch, h *fan.Header, payload []byte) error {
 	r := &w.header
 	r.SSRC, r.Timestamp, r.SequenceNumber, r.PayloadType, r.Marker = h.SSRC, h.Timestamp, uint16(h.Index), h.Type, h.Marker
 	r.Extension, r.Extensions = false, r.Extensions[:0]
+	if h.RawID != 0 {
+		_ = r.SetExtension(h.RawID, h.Raw) // the first: it decides for the form of all
+	}
 	if h.TimeID != 0 {
 		binary.BigEndian.PutUint32(w.time, h.Time)
 		_ = r.SetExtension(h.TimeID, w.time[1:]) // ids up to 14 and so few bytes are taken

@@ -37,6 +37,7 @@ type remembered struct {
 	ids           IDs
 	layer         media.Layer
 	payloadType   uint8
+	level         uint8
 	sendings      uint8 // 0 marks an entry that was never used
 }
 
@@ -52,7 +53,8 @@ func (h *History) Add(s *Sent) bool {
 		return false
 	}
 	*e = remembered{
-		number: s.Number, index: s.Index, timestamp: s.Timestamp, ids: s.IDs, layer: s.Layer, payloadType: s.Type, sendings: 1,
+		number: s.Number, index: s.Index, timestamp: s.Timestamp, ids: s.IDs, layer: s.Layer, payloadType: s.Type,
+		level: s.Level, sendings: 1,
 	}
 	if !h.begun || s.Index > h.newest {
 		h.newest, h.begun = s.Index, true
@@ -78,5 +80,6 @@ func (h *History) Answer(sequence uint16, now int64) (Sent, Answer) {
 	e.answered = at
 	return Sent{
 		Number: e.number, Index: e.index, Timestamp: e.timestamp, IDs: e.ids, Layer: e.layer, Type: e.payloadType,
+		Level: e.level,
 	}, Resend
 }
