@@ -129,7 +129,7 @@ func (w *wire) take() []rtp.Packet {
 func (w *wire) binding() *binding {
 	return &binding{
 		ssrc: 11, repair: 12, stamp: 3, cname: "algebra", stream: w,
-		codecs: []codec{{Codec: vp8, payload: 96, repair: 97, vp8: true}},
+		codecs: []codec{{Codec: vp8, payload: 96, repair: 97, format: forward.FormatVP8}},
 	}
 }
 

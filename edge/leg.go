@@ -60,6 +60,8 @@ type leg struct {
 	source     uint32
 	rate       uint32
 	selector   forward.Selector
+	levels     forward.Levels
+	svc        bool // order is of levels
 	rewriter   forward.Rewriter
 	history    *forward.History
 	picture    picture
@@ -95,7 +97,8 @@ func newLeg(kind media.Kind, out *binding, net *network, writeRTCP func([]rtcp.P
 		size = audioHistory
 	}
 	l := &leg{
-		kind: kind, out: out, net: net, mu: &net.mu, writeRTCP: writeRTCP, began: began, selector: forward.NewSelector(kind),
+		kind: kind, out: out, net: net, mu: &net.mu, writeRTCP: writeRTCP, began: began,
+		selector: forward.NewSelector(kind), levels: forward.NewLevels(),
 		rewriter: forward.NewRewriter(uint16(rand.Uint32()), rand.Uint32()), history: forward.NewHistory(size),
 		repairIndex: uint64(rand.Uint32() & 0x7fff), way: newWay(out),
 	}
@@ -134,7 +137,7 @@ func (l *leg) setPath(p *fan.Path) {
 func (l *leg) adopt(p *pump, now int64) {
 	pl := &p.plan
 	l.generation, l.order, l.skipped, l.rate = pl.generation, pl.order, 0, pl.codec.ClockRate
-	l.codec = l.out.match(pl.codec)
+	l.codec, l.svc = l.out.match(pl.codec), pl.svc
 	l.measure(p)
 	l.decide(p, now)
 	if l.source != pl.source {
@@ -152,8 +155,7 @@ func (l *leg) aim() {
 	if len(l.order) == 0 {
 		return
 	}
-	at := (len(l.order) - l.layers() + l.skipped) % len(l.order)
-	l.selector.Aim(l.order[at])
+	l.point((len(l.order) - l.layers() + l.skipped) % len(l.order))
 }
 
 // serve gives the leg its part of the pump's batch.
@@ -256,6 +258,7 @@ func (l *leg) run(p *pump, pkt *media.Packet, d *forward.VP8, head uint32, now i
 		p.tally.switches++
 	}
 	l.selector.Begin(pkt)
+	l.levels.Begin(pkt)
 	l.rewriter.Begin(pkt, d, head, l.rate, now)
 	l.runAt, l.stampedAt, l.first, l.old = now, 0, l.counts.packets == 0, false
 	if l.kind == media.Audio {
@@ -294,12 +297,7 @@ func (l *leg) replay(p *pump, layer media.Layer, limit uint64, now int64) bool {
 }
 
 // descriptor reads that of the scratch packet.
-func (l *leg) descriptor(p *pump) forward.VP8 {
-	if !p.plan.vp8 {
-		return forward.VP8{}
-	}
-	return forward.ParseVP8(p.scratch.Payload)
-}
+func (l *leg) descriptor(p *pump) forward.VP8 { return p.plan.format.Parse(&p.scratch) }
 
 // pull sends what is due from the ring, until the leg has caught up with the present.
 func (l *leg) pull(p *pump, now int64) {
@@ -366,6 +364,7 @@ func (l *leg) help(p *pump, now int64) {
 
 // miss says whether a keyframe must be asked for, and passes over a layer that does not come.
 func (l *leg) miss(p *pump, now int64) {
+	l.rise(p, now)
 	layer, waits := l.selector.Waits()
 	if playing, _ := l.selector.Playing(); l.pulling && l.old && p.state.Live {
 		p.missing = p.missing.Add(playing)
@@ -377,20 +376,26 @@ func (l *leg) miss(p *pump, now int64) {
 	if p.flows(layer, now) || now-l.since > patience || !l.mayReplay(now) {
 		p.missing = p.missing.Add(layer)
 	}
-	if _, playing := l.selector.Playing(); !playing && now-l.since > giveUp && len(l.order) > 1 {
+	if _, playing := l.selector.Playing(); !playing && now-l.since > giveUp && len(l.order) > 1 && !l.svc {
 		l.skipped++
 		l.since = now
 		l.aim()
 	}
 }
 
-// send gives a packet its place and writes it with some padding, unless it was written before.
+// send gives a packet its place and writes it with some padding, unless it was written before or is of a level that the
+// subscriber does not get.
 func (l *leg) send(p *pump, pkt *media.Packet, d *forward.VP8, fill uint8, now int64) {
+	level := l.levels.Of(pkt)
+	if pkt.Flags.Level() > level {
+		l.rewriter.Skip(pkt.Number)
+		return
+	}
 	if !l.rewriter.Rewrite(pkt, d, now, &l.sent) {
 		p.tally.late++
 		return
 	}
-	l.sent.Type = l.codec.payload
+	l.sent.Type, l.sent.Level = l.codec.payload, level
 	if !l.history.Add(&l.sent) {
 		return
 	}
@@ -427,13 +432,14 @@ func (l *leg) stamps(pkt *media.Packet) bool {
 // section 8).
 func (l *leg) write(out *fan.Batch, s *forward.Sent, pkt *media.Packet, stamped bool, fill uint8, now int64) bool {
 	h := fan.Header{
-		SSRC: l.out.ssrc, Timestamp: s.Timestamp, Index: s.Index, Type: s.Type, Marker: l.marker(pkt), Padding: fill,
+		SSRC: l.out.ssrc, Timestamp: s.Timestamp, Index: s.Index, Type: s.Type, Marker: l.marker(s, pkt), Padding: fill,
 	}
 	if stamped {
 		h.StampID, h.Stamp = l.out.stamp, media.NTPFromMicros(pkt.Captured)
 	}
-	l.depart(&h, len(pkt.Payload), now)
-	return l.way.send(out, &h, pkt.Payload) == nil
+	payload := l.describe(&h, pkt)
+	l.depart(&h, len(payload), now)
+	return l.way.send(out, &h, payload) == nil
 }
 
 // depart writes on a packet when it leaves, or its number, for players that watch their network by it.
@@ -444,8 +450,9 @@ func (l *leg) depart(h *fan.Header, size int, now int64) {
 	}
 }
 
-func (l *leg) marker(pkt *media.Packet) bool {
-	return l.kind == media.Video && pkt.Flags.Has(media.Last)
+// marker reports whether a packet is the last of its frame that the subscriber gets.
+func (l *leg) marker(s *forward.Sent, pkt *media.Packet) bool {
+	return l.kind == media.Video && (pkt.Flags.Has(media.Last) || pkt.Flags.Has(media.Ends) && pkt.Flags.Level() == s.Level)
 }
 
 // report sends a sender report once a second while media flows.

@@ -51,7 +51,7 @@ func readOffer(text string) (*offer, error) {
 	o.parts = parts(kinds)
 	o.passive = setup == "passive"
 	feedback := []webrtc.RTCPFeedback{{Type: "goog-remb"}, {Type: "ccm", Parameter: "fir"}, {Type: "nack"}, {Type: "nack", Parameter: "pli"}}
-	extensions := []string{sdp.SDESMidURI, wish.AbsCaptureTime, sdp.ABSSendTimeURI}
+	extensions := []string{sdp.SDESMidURI, wish.AbsCaptureTime, sdp.ABSSendTimeURI, wish.DependencyDescriptor}
 	if reportsArrivals(&d) {
 		feedback[0].Type = webrtc.TypeRTCPFBTransportCC
 		extensions[2] = sdp.TransportCCURI

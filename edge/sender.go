@@ -9,6 +9,7 @@ import (
 	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
 
+	"lyceum/edge/forward"
 	"lyceum/mesh/media"
 	"lyceum/routing/wish"
 )
@@ -29,6 +30,7 @@ type binding struct {
 	stamp        uint8  // the id of abs-capture-time, 0 when it was not offered
 	sendTime     uint8  // the id of abs-send-time for video, 0 for none
 	count        uint8  // the id of transport-wide numbers, for a player that reports nothing better; 0 for none
+	dependency   uint8  // the id of dependency descriptors, 0 when they were not offered
 	cname        string
 	codecs       []codec // in the subscriber's order of preference
 	stream       webrtc.TrackLocalWriter
@@ -39,7 +41,7 @@ type codec struct {
 	media.Codec
 	payload uint8
 	repair  uint8 // the payload type of its repair packets, 0 for none
-	vp8     bool
+	format  forward.Format
 }
 
 var errNoCodec = errors.New("no codec in common")
@@ -76,7 +78,7 @@ func (s *sender) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, er
 		if len(b.codecs) == 0 {
 			first = p
 		}
-		known := codec{payload: uint8(p.PayloadType), vp8: strings.EqualFold(p.MimeType, webrtc.MimeTypeVP8), Codec: media.Codec{
+		known := codec{payload: uint8(p.PayloadType), format: forward.FormatOf(p.MimeType), Codec: media.Codec{
 			MimeType: p.MimeType, ClockRate: p.ClockRate, Channels: p.Channels, Fmtp: p.SDPFmtpLine,
 		}}
 		if repair := repairOf(p.PayloadType, all); b.repair != 0 {
@@ -97,6 +99,8 @@ func (s *sender) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, er
 			b.stamp = uint8(e.ID)
 		case sdp.ABSSendTimeURI:
 			b.sendTime = uint8(e.ID)
+		case wish.DependencyDescriptor:
+			b.dependency = uint8(e.ID)
 		case sdp.TransportCCURI:
 			b.count = uint8(e.ID)
 		}
