@@ -2,6 +2,7 @@ package edge
 
 import (
 	"lyceum/edge/fan"
+	"lyceum/edge/forward"
 	"lyceum/mesh/media"
 )
 
@@ -104,7 +105,8 @@ func (m *meter) levels(info *media.TrackInfo) (layers []media.LayerInfo, svc boo
 }
 
 // point makes the leg aim at a place of its order. The best level has no bound, so that one that the publisher adds is seen
-// at once.
+// at once. Of AV1 a player that takes no dependency descriptors gets the lowest level alone: it cannot tell where the parts of
+// a frame end, and Chromium decodes nothing of more.
 func (l *leg) point(at int) {
 	if !l.svc {
 		l.levels.Aim(media.MaxLevel)
@@ -112,9 +114,12 @@ func (l *leg) point(at int) {
 		return
 	}
 	l.selector.Aim(0)
-	if at == 0 {
+	switch {
+	case l.codec != nil && l.codec.format == forward.FormatAV1 && l.out.dependency == 0:
+		l.levels.Aim(0)
+	case at == 0:
 		l.levels.Aim(media.MaxLevel)
-	} else {
+	default:
 		l.levels.Aim(uint8(l.order[at]))
 	}
 }

@@ -386,3 +386,18 @@ func TestALevelThatEndsIsNoticed(t *testing.T) {
 		checkLevels(t, w.take(), func(int) uint8 { return 2 }) // who gets the best gets it at once
 	})
 }
+
+func TestAPlayerWithoutDescriptorsGetsTheLowestLevelOfAV1(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClass(t, media.Video)
+		te := newTower(c.track, 1, av1, 3)
+		te.teach(10)
+		l, w := joinSVC(c)
+		l.mu.Lock()
+		l.out.dependency = 0
+		l.aim()
+		l.mu.Unlock()
+		te.teach(60)
+		checkLevels(t, w.take(), func(int) uint8 { return 0 })
+	})
+}

@@ -193,7 +193,10 @@ func TestChromiumDecodesTheLevelsThatItIsSent(t *testing.T) {
 				video.autoplay = video.muted = video.playsInline = true
 				peer.ontrack = (e) => { video.srcObject = e.streams[0] }
 				document.body.append(video)
-				peer.addTransceiver('video', { direction: 'recvonly' })
+				const tr = peer.addTransceiver('video', { direction: 'recvonly' })
+				const extensions = tr.getHeaderExtensionsToNegotiate()
+				for (const x of extensions) if (x.uri.includes('dependency-descriptor')) x.direction = 'sendrecv' // not offered by itself
+				tr.setHeaderExtensionsToNegotiate(extensions)
 				await peer.setLocalDescription()
 				return peer.localDescription.sdp`, func(s string) (through string) { th, through = newThief(t, s); return through })
 
