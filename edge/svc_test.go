@@ -392,7 +392,7 @@ func TestAPlayerWithoutDescriptorsGetsTheLowestLevelOfAV1(t *testing.T) {
 		c := newClass(t, media.Video)
 		te := newTower(c.track, 1, av1, 3)
 		te.teach(10)
-		l, w := joinSVC(c)
+		l, w := joinSVC(c, "")
 		l.mu.Lock()
 		l.out.dependency = 0
 		l.aim()

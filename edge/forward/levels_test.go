@@ -76,11 +76,11 @@ func TestSkippedNumbersLeaveNoHole(t *testing.T) {
 			if k < 2 {
 				head = i
 			}
-			late := head - rnd.IntN(span+100)
+			late := head - rnd.IntN(skipSpan+100)
 			if late < 0 {
 				continue
 			}
-			before, near := r.Next(), head-late < span
+			before, near := r.Next(), head-late < skipSpan
 			switch ok := r.Rewrite(packet(late), &VP8{}, 0, &out); {
 			case kind[late] == 1 && ok:
 				t.Fatalf("round %d: number %d was left out and is sent at %d", round, late, out.Index)
