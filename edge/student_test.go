@@ -74,7 +74,9 @@ func newNode(t *testing.T, change func(*Config)) *node {
 }
 
 // teach writes a camera and a microphone in real time until the test or stop ends it.
-func (n *node) teach(source uint32) (stop func()) { return n.publish(source, media.Camera, media.Microphone) }
+func (n *node) teach(source uint32) (stop func()) {
+	return n.publish(source, media.Camera, media.Microphone)
+}
 
 // publish writes a picture and a sound in real time until the test or stop ends it.
 func (n *node) publish(source uint32, picture, voice string) (stop func()) {
@@ -121,7 +123,7 @@ type student struct {
 	mu      sync.Mutex
 	packets map[webrtc.RTPCodecType][]rtp.Packet
 	tracks  map[string]int // packets of each track, by its name in the answer
-	repairs int // packets that came as repair packets
+	repairs int            // packets that came as repair packets
 }
 
 // newPlayer makes a peer connection that wants sound and picture. Change may take codecs away.
