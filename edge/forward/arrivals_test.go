@@ -149,6 +149,9 @@ func TestArrivalsOfALineThatNarrowsLetTheLimitFall(t *testing.T) {
 	for l.falls == 0 && l.now < began+3_000_000 {
 		l.send(1_500_000, 0.1)
 	}
+	if !l.a.Full() {
+		t.Error("the queue is not seen")
+	}
 	if took := l.now - began; took > 1_000_000 {
 		t.Errorf("the first fall after %d us", took)
 	}
