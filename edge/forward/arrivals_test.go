@@ -120,7 +120,7 @@ func marshalArrivals(t testing.TB, base uint16, of []int64) []byte {
 		}
 		symbols = symbols[n:]
 	}
-	r.Header.Length = r.Len()/4 - 1
+	r.Header.Length = uint16(r.MarshalSize()/4 - 1)
 	b, err := r.Marshal()
 	if err != nil {
 		t.Fatal(err)
