@@ -28,7 +28,7 @@ type meter struct {
 	missing [media.MaxLevel + 1]int // looks in a row without any
 	rates   [media.MaxLevel + 1]float64
 	told    [media.MaxLevel + 1]float64 // the rates that the last change was about
-	at      int64 // of the last look
+	at      int64                       // of the last look
 }
 
 // count takes in a packet.

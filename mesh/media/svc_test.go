@@ -16,16 +16,19 @@ func TestVP9Descriptor(t *testing.T) {
 		"narrow picture": {[]byte{0x80, 0x11, 1}, VP9{Picture: 0x11, PictureAt: 1, Body: 2}, true},
 		"wide picture, level 2 of a later picture": {
 			[]byte{0xe4, 0x81, 0x02, 0x25, 0x07, 1},
-			VP9{Picture: 0x102, PictureAt: 1, Wide: true, Level: 2, TL0: 7, TL0At: 4, Inter: true, Ends: true, Body: 5}, true,
+			VP9{Picture: 0x102, PictureAt: 1, Wide: true, Level: 2, TL0: 7, TL0At: 4, Inter: true, Ends: true, Body: 5},
+			true,
 		},
 		"flexible, two references": {
 			[]byte{0xf8, 0x11, 0x02, 0x03, 0x04, 1},
-			VP9{Picture: 0x11, PictureAt: 1, Level: 1, Inter: true, Begins: true, Body: 5}, true,
+			VP9{Picture: 0x11, PictureAt: 1, Level: 1, Inter: true, Begins: true, Body: 5},
+			true,
 		},
 		"flexible, four references": {[]byte{0xf8, 0x11, 0x02, 0x03, 0x03, 0x03, 0x02, 1}, VP9{}, false},
 		"structure with two sizes and a group": {
 			[]byte{0x0a, 0x38, 1, 64, 0, 180, 2, 128, 1, 104, 2, 0x04, 1, 0x00, 9},
-			VP9{Begins: true, Width: 640, Height: 360, Body: 14}, true,
+			VP9{Begins: true, Width: 640, Height: 360, Body: 14},
+			true,
 		},
 		"structure cut short": {[]byte{0x0a, 0x30, 1, 64, 0, 180, 2}, VP9{}, false},
 		"picture cut short":   {[]byte{0x80, 0x81}, VP9{}, false},
@@ -55,8 +58,8 @@ func (w *bitWriter) put(n int, v uint32) {
 // l2t2 is a descriptor with a structure of two levels with two temporal layers each: four templates, four targets, two chains.
 func l2t2() []byte {
 	var w bitWriter
-	w.put(2, 2)      // it begins
-	w.put(6, 60)     // the template, that of the offset
+	w.put(2, 2)  // it begins
+	w.put(6, 60) // the template, that of the offset
 	w.put(16, 0x1234)
 	w.put(5, 0x10) // with a structure
 	w.put(6, 60)   // the offset: the templates are 60 to 63
