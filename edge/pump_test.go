@@ -81,8 +81,12 @@ func TestReplayFromAnOldKeyframeIsLeftForANewOne(t *testing.T) {
 			t.Errorf("frames %d to %d, want 0 to 254", first, last)
 		}
 		// The replay is left where it is, three times as fast as the teacher.
-		if i := slices.IndexFunc(got, func(p rtp.Packet) bool { return frameOf(&p) == 205 }); i < 0 || frameOf(&got[i-1]) > 20 {
-			t.Errorf("frame 205 is packet %d after frame %d", i, frameOf(&got[i-1]))
+		i := slices.IndexFunc(got, func(p rtp.Packet) bool { return frameOf(&p) >= 205 })
+		if i < 0 {
+			t.Fatalf("the new keyframe, frame 205, never came; frame %d came last", frameOf(&got[len(got)-1]))
+		}
+		if left := frameOf(&got[i-1]); frameOf(&got[i]) != 205 || left > 20 {
+			t.Errorf("frame %d follows frame %d, want 205 after at most 20", frameOf(&got[i]), left)
 		}
 		if n := c.keyframesAsked() - asked; n != 1 {
 			t.Errorf("the teacher was asked for %d keyframes, want 1", n)
