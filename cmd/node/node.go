@@ -296,9 +296,9 @@ func (n *Node) Run(ctx context.Context) error {
 		},
 		"origin": n.origin.Run, "edge": n.edge.Run, "peers": n.peers.Run,
 		"routing": func(ctx context.Context) error { return n.table.Run(ctx, n.gossip) },
-		"rooms":   n.followRooms,
-		"http":    func(ctx context.Context) error { return n.serve(ctx, n.sockets.HTTP, n.public, n.tls) },
-		"admin":   func(ctx context.Context) error { return n.serve(ctx, n.sockets.Admin, n.admin, nil) },
+		"rooms":   n.followRooms, "memory": giveBack,
+		"http":  func(ctx context.Context) error { return n.serve(ctx, n.sockets.HTTP, n.public, n.tls) },
+		"admin": func(ctx context.Context) error { return n.serve(ctx, n.sockets.Admin, n.admin, nil) },
 	} {
 		g.Go(func() error {
 			err := run(ctx)
