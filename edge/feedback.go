@@ -132,6 +132,10 @@ func (l *leg) resend(p *pump, nacks []rtcp.NackPair, scratch *media.Packet, now 
 }
 
 func (l *leg) resendOneLocked(p *pump, out *fan.Batch, sequence uint16, scratch *media.Packet, now int64) {
+	if l.out.red != 0 {
+		p.metrics.resends[forward.Gone].Inc()
+		return
+	}
 	if !l.net.mayRepair(l.kind, now) {
 		p.metrics.resends[forward.Held].Inc() // it will be asked for again
 		return
