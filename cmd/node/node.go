@@ -5,7 +5,6 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/tls"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -55,7 +54,7 @@ type Node struct {
 	sockets  *Sockets
 	boot     time.Time
 	closeMux func() error
-	tls      *tls.Config // of the public listener; nil without a certificate
+	secure   *listenerPair // of the public listener; nil without a certificate
 	identity *pki.Identity
 	keys     *ticket.Keys
 	desk     *ticket.Desk
@@ -147,19 +146,6 @@ func (n *Node) openTokens() (err error) {
 	for _, p := range n.cfg.HTTP.Proxies {
 		n.proxies = append(n.proxies, netip.MustParsePrefix(p).Masked()) // Validate has parsed it
 	}
-	return nil
-}
-
-// openTLS reads the certificate of the public listener.
-func (n *Node) openTLS() error {
-	if n.cfg.HTTP.Certificate == "" {
-		return nil
-	}
-	cert, err := tls.LoadX509KeyPair(n.cfg.HTTP.Certificate, n.cfg.HTTP.Key)
-	if err != nil {
-		return fmt.Errorf("http.certificate: %w", err)
-	}
-	n.tls = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
 	return nil
 }
 
@@ -294,10 +280,10 @@ func (n *Node) Run(ctx context.Context) error {
 			defer part()
 			return n.links.Run(ctx, n.hub)
 		},
-		"origin": n.origin.Run, "edge": n.edge.Run, "peers": n.peers.Run,
+		"origin": n.origin.Run, "edge": n.edge.Run, "peers": n.peers.Run, "certificates": n.renewCertificates,
 		"routing": func(ctx context.Context) error { return n.table.Run(ctx, n.gossip) },
 		"rooms":   n.followRooms,
-		"http":    func(ctx context.Context) error { return n.serve(ctx, n.sockets.HTTP, n.public, n.tls) },
+		"http":    func(ctx context.Context) error { return n.serve(ctx, n.sockets.HTTP, n.public, n.secure.config()) },
 		"admin":   func(ctx context.Context) error { return n.serve(ctx, n.sockets.Admin, n.admin, nil) },
 	} {
 		g.Go(func() error {
