@@ -175,7 +175,7 @@ func (n *Node) openGossip() error {
 		Self: gossip.Member{
 			ID: n.cfg.Node, Cluster: n.cfg.Cluster, Region: n.cfg.Region, Version: n.deps.Version,
 			Place: geo.Point{Lat: n.cfg.Place.Latitude, Lon: n.cfg.Place.Longitude},
-			Roles: n.roles(), URL: n.cfg.HTTP.URL, Link: n.cfg.Mesh.Advertise, Boot: uint64(n.boot.UnixMilli()),
+			Roles: n.roles(n.rooms.Serves()), URL: n.cfg.HTTP.URL, Link: n.cfg.Mesh.Advertise, Boot: uint64(n.boot.UnixMilli()),
 		},
 		Key: key, Transport: n.sockets.Gossip, Seeds: n.cfg.Gossip.Seeds, Load: n.load, Loss: n.links.Loss,
 		Logger: n.log, Registerer: n.deps.Registry,
@@ -211,7 +211,8 @@ func (n *Node) openLinks() (err error) {
 
 func (n *Node) openDirectory() (err error) {
 	n.rooms, err = directory.New(directory.Config{
-		Node: n.cfg.Node, Cluster: n.cfg.Cluster, Dir: filepath.Join(n.cfg.Data, "directory"), Voters: n.cfg.Directory.Voters,
+		Node: n.cfg.Node, Cluster: n.cfg.Cluster, Dir: filepath.Join(n.cfg.Data, "directory"),
+		Voters: n.cfg.Directory.Voters, Expect: n.cfg.Directory.Expect, Peers: n.directoryPeers,
 		Raft: n.endpoint.Streams("raft/1"), Calls: n.endpoint.Streams("directory/1"),
 		Logger: n.log, Registerer: n.deps.Registry,
 	})
@@ -305,17 +306,29 @@ func (n *Node) Run(ctx context.Context) error {
 	return err
 }
 
-func (n *Node) roles() gossip.Roles {
+// roles are what the others may use this node for; one that serves the directory says so too.
+func (n *Node) roles(serves bool) gossip.Roles {
 	var r gossip.Roles
 	for name, role := range roles {
 		if slices.Contains(n.cfg.Roles, name) {
 			r |= role
 		}
 	}
-	if slices.Contains(n.cfg.Directory.Voters, n.cfg.Node) {
+	if serves {
 		r |= gossip.Voter
 	}
 	return r
+}
+
+// directoryPeers are the other nodes as the directory wants to know them.
+func (n *Node) directoryPeers() []directory.Peer {
+	var list []directory.Peer
+	for _, m := range n.gossip.Members() {
+		if m.ID != n.cfg.Node {
+			list = append(list, directory.Peer{ID: m.ID, Serves: m.Roles.Has(gossip.Voter), Alive: m.Alive})
+		}
+	}
+	return list
 }
 
 func (n *Node) load() gossip.Load {

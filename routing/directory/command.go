@@ -14,6 +14,8 @@ const (
 	opClaim   op = "claim"
 	opRelease op = "release"
 	opClose   op = "close"
+	// opFound names the directory, so that it is not mixed up with another one.
+	opFound op = "found"
 )
 
 // command is an entry of Raft's log.
@@ -30,15 +32,22 @@ type command struct {
 	Node string `json:"node,omitempty"`
 	// Previous is the epoch that opClaim and opRelease build upon.
 	Previous uint64 `json:"previous,omitempty"`
+	// Directory is the name of opFound.
+	Directory string `json:"directory,omitempty"`
 }
 
 // maxCommand is far more than a command within the bounds of check needs.
 const maxCommand = 4 << 10
 
 func (c *command) check() error {
+	room := 1
+	if c.Op == opFound {
+		room = 0
+	}
 	for _, err := range []error{
 		checkText("client", c.Client, 1, maxNode),
-		checkText("room", c.Room, 1, maxName),
+		checkText("room", c.Room, room, maxName),
+		checkText("name of a directory", c.Directory, 0, maxNode),
 		checkText("title", c.Title, 0, maxTitle),
 		checkText("node", c.Node, 0, maxNode),
 	} {
@@ -54,7 +63,7 @@ func (c *command) check() error {
 		return errors.New("commands are counted from 1")
 	case c.Op == opClaim && c.Node == "":
 		return errors.New("a claim needs a node")
-	case c.Op != opOpen && c.Op != opClaim && c.Op != opRelease && c.Op != opClose:
+	case c.Op != opOpen && c.Op != opClaim && c.Op != opRelease && c.Op != opClose && c.Op != opFound:
 		return fmt.Errorf("there is no command %.20q", string(c.Op))
 	}
 	return nil

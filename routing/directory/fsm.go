@@ -31,10 +31,10 @@ func (f *fsm) Apply(l *raft.Log) any {
 		return result{Code: codeInvalid, Index: l.Index}
 	}
 	r := f.machine.apply(l.Index, &c)
-	u := update{Index: l.Index}
+	u := update{Index: l.Index, Directory: f.machine.directory}
 	if room, ok := f.machine.rooms[c.Room]; ok {
 		u.Set = []Room{room}
-	} else {
+	} else if c.Room != "" {
 		u.Gone = []string{c.Room}
 	}
 	if r.Index != l.Index || r.Code != "" {
@@ -52,7 +52,7 @@ func (f *fsm) show(u update) {
 			return
 		}
 		f.level = true
-		u = update{Index: f.machine.index, Set: sorted(f.machine.rooms), Full: true}
+		u = update{Index: f.machine.index, Directory: f.machine.directory, Set: sorted(f.machine.rooms), Full: true}
 	}
 	f.view.merge(u)
 }

@@ -14,6 +14,8 @@ type machine struct {
 	rooms    map[string]Room
 	sessions map[string]session
 	index    uint64 // of the last command applied
+	// directory is the name that the first leader gave it; "" while it has none.
+	directory string
 }
 
 // session is the last command of a client, to be recognised when it comes again.
@@ -50,6 +52,11 @@ func (m *machine) apply(index uint64, c *command) result {
 }
 
 func (m *machine) decide(index uint64, c *command) result {
+	if c.Op == opFound {
+		// The last one counts, so that nodes that once ran a version without names come to the same one.
+		m.directory = c.Directory
+		return result{}
+	}
 	room, exists := m.rooms[c.Room]
 	if c.Op == opOpen {
 		switch {
@@ -106,6 +113,8 @@ type image struct {
 	Index    uint64    `json:"index"`
 	Rooms    []Room    `json:"rooms"`
 	Sessions []session `json:"sessions,omitempty"`
+	// Directory is the name of the directory; "" for none.
+	Directory string `json:"directory,omitempty"`
 }
 
 const imageVersion = 1
@@ -115,7 +124,7 @@ const maxImage = maxRooms*roomBytes + maxSessions*2*roomBytes
 
 // image gives the state in an order that is the same at every voter.
 func (m *machine) image() image {
-	return image{Version: imageVersion, Index: m.index, Rooms: sorted(m.rooms), Sessions: slices.SortedFunc(
+	return image{Version: imageVersion, Index: m.index, Directory: m.directory, Rooms: sorted(m.rooms), Sessions: slices.SortedFunc(
 		maps.Values(m.sessions), func(x, y session) int { return strings.Compare(x.Client, y.Client) })}
 }
 
@@ -124,7 +133,7 @@ func sorted(rooms map[string]Room) []Room {
 }
 
 func (m *machine) restore(i image) {
-	*m = machine{rooms: byName(i.Rooms), sessions: make(map[string]session, len(i.Sessions)), index: i.Index}
+	*m = machine{rooms: byName(i.Rooms), sessions: make(map[string]session, len(i.Sessions)), index: i.Index, directory: i.Directory}
 	for _, s := range i.Sessions {
 		m.sessions[s.Client] = s
 	}

@@ -15,11 +15,31 @@ type network struct {
 	mu    sync.Mutex
 	addrs map[string]string // by node and protocol
 	cut   map[string]bool
+	heard map[string]bool // those that gossip knows; whether they live
 	conns map[net.Conn][2]string
 }
 
 func newNetwork() *network {
-	return &network{addrs: map[string]string{}, cut: map[string]bool{}, conns: map[net.Conn][2]string{}}
+	return &network{addrs: map[string]string{}, cut: map[string]bool{}, heard: map[string]bool{}, conns: map[net.Conn][2]string{}}
+}
+
+// hear lets gossip know a node that takes part, and lose that it died.
+func (n *network) hear(node string) { n.setAlive(node, true) }
+func (n *network) lose(node string) { n.setAlive(node, false) }
+
+func (n *network) setAlive(node string, alive bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.heard[node] = alive
+}
+
+func (n *network) peers() (list []Peer) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for id, alive := range n.heard {
+		list = append(list, Peer{ID: id, Serves: true, Alive: alive})
+	}
+	return list
 }
 
 // isolate cuts a node off, or joins it again.
@@ -88,6 +108,8 @@ type node struct {
 type cluster struct {
 	net    *network
 	voters []string
+	expect int
+	forget time.Duration
 	dirs   map[string]string
 }
 
@@ -102,6 +124,7 @@ func (c *cluster) config(t *testing.T, id string) Config {
 	}
 	return Config{
 		Node: id, Cluster: "demo", Dir: c.dirs[id], Voters: c.voters, Heartbeat: 150 * time.Millisecond, CallTimeout: time.Second,
+		Expect: c.expect, Peers: c.net.peers, Stable: 2 * time.Second, Forget: c.forget,
 		Raft: c.net.streams(t, id, "raft/1"), Calls: c.net.streams(t, id, "directory/1"),
 	}
 }

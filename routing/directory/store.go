@@ -56,7 +56,7 @@ func openStore(cfg *Config) (_ *store, err error) {
 	if err := own(cfg); err != nil {
 		return nil, err
 	}
-	if !cfg.votes() {
+	if !cfg.serves() {
 		return s, nil
 	}
 	dir := filepath.Join(cfg.Dir, raftDir)
@@ -74,6 +74,12 @@ func openStore(cfg *Config) (_ *store, err error) {
 			"long as most of the others run: %w", dir, err)
 	}
 	return s, nil
+}
+
+// hasLog tells whether a folder has the log of a node that takes part.
+func hasLog(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, raftDir, metadb.FileName))
+	return err == nil
 }
 
 func (s *store) close() error {

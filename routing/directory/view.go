@@ -14,9 +14,11 @@ type view struct {
 	// Guarded by mu.
 	rooms   map[string]Room
 	index   uint64
-	changes []change // in the order of their indices
-	floor   uint64   // all changes after this index are in changes
-	changed chan struct{}
+	name    string        // of the directory
+	changes []change      // in the order of their indices
+	floor   uint64        // all changes after this index are in changes
+	changed chan struct{} // closed at the next change of the rooms
+	moved   chan struct{} // closed when the index moves on
 }
 
 // change is a room that is different since an index.
@@ -32,10 +34,12 @@ type update struct {
 	Gone  []string `json:"gone,omitempty"`
 	// Full means that there are no rooms but those of Set.
 	Full bool `json:"full,omitempty"`
+	// Directory is the name of the directory; "" says nothing about it.
+	Directory string `json:"directory,omitempty"`
 }
 
 func newView(i image) *view {
-	return &view{rooms: byName(i.Rooms), index: i.Index, floor: i.Index, changed: make(chan struct{})}
+	return &view{rooms: byName(i.Rooms), index: i.Index, name: i.Directory, floor: i.Index, changed: make(chan struct{}), moved: make(chan struct{})}
 }
 
 func (v *view) room(name string) (Room, bool) {
@@ -49,7 +53,14 @@ func (v *view) room(name string) (Room, bool) {
 func (v *view) image() image {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
-	return image{Version: imageVersion, Index: v.index, Rooms: sorted(v.rooms)}
+	return image{Version: imageVersion, Index: v.index, Directory: v.name, Rooms: sorted(v.rooms)}
+}
+
+// directory is the name of the directory.
+func (v *view) directory() string {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.name
 }
 
 func (v *view) size() (rooms int, index uint64) {
@@ -65,12 +76,26 @@ func (v *view) wait() <-chan struct{} {
 	return v.changed
 }
 
+// advanced gives a channel that is closed when the view moves on, with or without a change.
+func (v *view) advanced() <-chan struct{} {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.moved
+}
+
 // merge takes an update unless it is older than what the view shows: after a restart, Raft begins with the past.
 func (v *view) merge(u update) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if u.Index < v.index {
 		return
+	}
+	if u.Index > v.index {
+		close(v.moved)
+		v.moved = make(chan struct{})
+	}
+	if u.Directory != "" {
+		v.name = u.Directory
 	}
 	if u.Full {
 		rooms := byName(u.Set)
@@ -108,7 +133,7 @@ func (v *view) changedLocked() {
 func (v *view) since(index uint64) update {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
-	u := update{Index: v.index}
+	u := update{Index: v.index, Directory: v.name}
 	switch {
 	case index >= v.index:
 		u.Index = index
