@@ -53,6 +53,8 @@ func (n *Node) adminHandler() http.Handler {
 	mux.HandleFunc("GET /status", answerJSON(func(*http.Request) (any, error) { return n.status(), nil }))
 	mux.HandleFunc("GET /v1/nodes", answerJSON(func(r *http.Request) (any, error) { return n.nodes(r.Context()), nil }))
 	mux.HandleFunc("DELETE /v1/nodes/{node}", answerJSON(n.removeNode))
+	mux.HandleFunc("GET /v1/directory/snapshot", n.snapshot)
+	mux.HandleFunc("POST /v1/directory/restore", answerJSON(n.restore))
 	mux.HandleFunc("GET /v1/routes", answerJSON(func(*http.Request) (any, error) { return n.routes(), nil }))
 	mux.HandleFunc("GET /v1/rooms", answerJSON(n.roomList))
 	mux.HandleFunc("POST /v1/rooms", answerJSON(n.openRoom))

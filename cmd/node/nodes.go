@@ -22,9 +22,13 @@ type About struct {
 	Now time.Time `json:"now"`
 	// Expires is the end of the node's certificate.
 	Expires time.Time `json:"expires"`
+	// Disk says why the node cannot write its folder; "" if it can.
+	Disk string `json:"disk,omitempty"`
 }
 
-func (n *Node) about() About { return About{Now: time.Now(), Expires: n.identity.Expires()} }
+func (n *Node) about() About {
+	return About{Now: time.Now(), Expires: n.identity.Expires(), Disk: n.rooms.Status().Disk}
+}
 
 // heard is what a node said of itself and how far its clock is ahead of this one's.
 type heard struct {
@@ -147,6 +151,9 @@ func (a heard) problems(seenFrom string) (wrong []string) {
 			word = "behind"
 		}
 		wrong = append(wrong, fmt.Sprintf("its clock is %v %s that of %s", ahead.Abs().Round(100*time.Millisecond), word, seenFrom))
+	}
+	if a.Disk != "" {
+		wrong = append(wrong, fmt.Sprintf("its rooms are not on disk: %.200s", a.Disk))
 	}
 	switch left := a.Expires.Sub(a.Now); {
 	case left <= 0:

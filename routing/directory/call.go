@@ -15,36 +15,48 @@ const (
 	retryLast  = time.Second
 )
 
-// do gives a command and waits for the directory's decision and for this node's view of it. It owns the retry of
-// commands: it asks one node after the other for the leader until ctx is done.
-func (d *Directory) do(ctx context.Context, c command) (room Room, err error) {
+// do gives a command about a room, and waits for the directory's decision and for this node's view of it.
+func (d *Directory) do(ctx context.Context, c command) (Room, error) {
+	res, err := d.result(ctx, c)
+	if err == nil {
+		err = res.err()
+	}
+	if err != nil {
+		return res.Room, fmt.Errorf("%s room %.80s: %w", c.Op, c.Room, err)
+	}
+	return res.Room, nil
+}
+
+// result gives a command, and waits for the directory's decision and for this node's view of it.
+func (d *Directory) result(ctx context.Context, c command) (res result, err error) {
 	defer func(began time.Time) {
-		d.metrics.command(c.Op, began, err)
-		if err != nil {
-			err = fmt.Errorf("%s room %.80s: %w", c.Op, c.Room, err)
+		decided := err
+		if err == nil {
+			decided = res.err()
 		}
+		d.metrics.command(c.Op, began, decided)
 	}(time.Now())
 	// One at a time, because the machine remembers but the last command of each client.
 	select {
 	case d.turn <- struct{}{}:
 		defer func() { <-d.turn }()
 	case <-ctx.Done():
-		return Room{}, fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
+		return result{}, fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
 	}
 	d.seq++
 	c.Client, c.Seq = d.client, d.seq
 	if err := c.check(); err != nil {
-		return Room{}, err
+		return result{}, err
 	}
 	r, err := d.consult(ctx, &request{Do: &c})
 	if err != nil {
-		return Room{}, err
+		return result{}, err
 	}
 	if r.Result == nil {
-		return Room{}, errors.New("the directory gave no result")
+		return result{}, errors.New("the directory gave no result")
 	}
 	d.await(ctx, r.Result.Index)
-	return r.Result.Room, r.Result.err()
+	return *r.Result, nil
 }
 
 // consult has the leader answer a request. It owns the retry: it asks one node after the other for the leader until ctx

@@ -62,6 +62,26 @@ type Config struct {
 	Registerer prometheus.Registerer
 }
 
+func (c Config) withDefaults() Config {
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Heartbeat == 0 {
+		c.Heartbeat = time.Second
+	}
+	if c.CallTimeout == 0 {
+		c.CallTimeout = 3 * time.Second
+	}
+	if c.Stable == 0 {
+		c.Stable = 10 * time.Second
+	}
+	if c.Forget == 0 {
+		c.Forget = 24 * time.Hour
+	}
+	c.Voters = slices.Clone(c.Voters)
+	return c
+}
+
 // Peer is what gossip says of another node.
 type Peer struct {
 	ID string

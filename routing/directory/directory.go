@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -44,22 +43,7 @@ type watchedState struct {
 
 // New reads what this node kept on disk, so that rooms are known from then on. Run takes part.
 func New(cfg Config) (*Directory, error) {
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
-	}
-	if cfg.Heartbeat == 0 {
-		cfg.Heartbeat = time.Second
-	}
-	if cfg.CallTimeout == 0 {
-		cfg.CallTimeout = 3 * time.Second
-	}
-	if cfg.Stable == 0 {
-		cfg.Stable = 10 * time.Second
-	}
-	if cfg.Forget == 0 {
-		cfg.Forget = 24 * time.Hour
-	}
-	cfg.Voters = slices.Clone(cfg.Voters)
+	cfg = cfg.withDefaults()
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("directory: %w", err)
 	}
@@ -69,7 +53,7 @@ func New(cfg Config) (*Directory, error) {
 		return nil, fmt.Errorf("directory: %w", err)
 	}
 	cache := readCache(&cfg)
-	if err := s.close(); err != nil {
+	if err := errors.Join(s.verify(&cfg, cache.Log), s.close()); err != nil {
 		return nil, fmt.Errorf("directory: %w", err)
 	}
 	d := &Directory{
@@ -145,13 +129,15 @@ type Status struct {
 	Voters   []string `json:"voters"`
 	// Waiting says in words what a directory that is not founded yet waits for; "" otherwise.
 	Waiting string `json:"waiting,omitempty"`
+	// Disk says why the folder cannot be written; "" if it can.
+	Disk string `json:"disk,omitempty"`
 	// Ready means that a leader is known. Known rooms are served without.
 	Ready bool `json:"ready"`
 }
 
 // Status tells how this node stands.
 func (d *Directory) Status() Status {
-	s := Status{Role: "stopped", Leader: d.Leader(), Voters: d.voters()}
+	s := Status{Role: "stopped", Leader: d.Leader(), Voters: d.voters(), Disk: d.care.diskProblem()}
 	s.Rooms, s.Applied = d.view.size()
 	s.Ready = s.Leader != ""
 	if r := d.raft.Load(); r != nil {
@@ -179,6 +165,7 @@ func (d *Directory) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { d.save(ctx) })
 	wg.Go(func() { d.answer(ctx) })
+	wg.Go(func() { d.bringBack(ctx) })
 	if d.serves {
 		err = d.vote(ctx, store)
 	} else {
@@ -203,9 +190,15 @@ func (d *Directory) save(ctx context.Context) {
 		rest := 200 * time.Millisecond
 		if _, index := d.view.size(); index != saved {
 			began := time.Now()
+			log := uint64(0)
+			if r := d.raft.Load(); r != nil {
+				log = r.AppliedIndex()
+			}
 			i := d.view.image()
+			i.Log = log
 			err := writeCache(d.cfg.Dir, i)
 			d.metrics.saves.WithLabelValues(outcome(err)).Inc()
+			d.care.wrote(err)
 			if err != nil {
 				d.log.Error("the rooms are not on disk", "err", err)
 			} else {

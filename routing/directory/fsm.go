@@ -18,6 +18,9 @@ type fsm struct {
 	// Owned by Raft's goroutine.
 	machine *machine
 	level   bool // the view has been brought to the machine's state, and follows it
+
+	// nameless leaves the directory's name out of snapshots, so that its next leader gives it a new one.
+	nameless bool
 }
 
 // Apply carries out a committed command.
@@ -37,7 +40,12 @@ func (f *fsm) Apply(l *raft.Log) any {
 	} else if c.Room != "" {
 		u.Gone = []string{c.Room}
 	}
-	if r.Index != l.Index || r.Code != "" {
+	for _, room := range c.Rooms {
+		if room, ok := f.machine.rooms[room.Name]; ok {
+			u.Set = append(u.Set, room)
+		}
+	}
+	if r.Index != l.Index || r.Code != "" && c.Op != opRestore {
 		u.Set, u.Gone = nil, nil // nothing has changed
 	}
 	f.show(u)
@@ -58,7 +66,13 @@ func (f *fsm) show(u update) {
 }
 
 // Snapshot takes the machine's state.
-func (f *fsm) Snapshot() (raft.FSMSnapshot, error) { return snapshot{f.machine.image()}, nil }
+func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
+	i := f.machine.image()
+	if f.nameless {
+		i.Directory = ""
+	}
+	return snapshot{i}, nil
+}
 
 // Restore replaces the machine's state.
 func (f *fsm) Restore(r io.ReadCloser) error {

@@ -57,6 +57,9 @@ func (m *machine) decide(index uint64, c *command) result {
 		m.directory = c.Directory
 		return result{}
 	}
+	if c.Op == opRestore {
+		return m.bringBack(c.Rooms)
+	}
 	room, exists := m.rooms[c.Room]
 	if c.Op == opOpen {
 		switch {
@@ -80,7 +83,8 @@ func (m *machine) decide(index uint64, c *command) result {
 		if c.Previous != room.Epoch {
 			return result{Code: codeStale, Room: room}
 		}
-		room.Home, room.Epoch = c.Node, index
+		// The log of a directory that was restored from a backup may be shorter than the one that gave the epoch.
+		room.Home, room.Epoch = c.Node, max(index, room.Epoch+1)
 	case opRelease:
 		if c.Previous != room.Epoch {
 			return result{Code: codeStale, Room: room}
@@ -94,6 +98,22 @@ func (m *machine) decide(index uint64, c *command) result {
 	}
 	m.rooms[c.Room] = room
 	return result{Room: room}
+}
+
+// bringBack opens the rooms that are not there. Those that are know better than a backup who their home is.
+func (m *machine) bringBack(rooms []Room) (r result) {
+	for _, room := range rooms {
+		if _, exists := m.rooms[room.Name]; exists {
+			continue
+		}
+		if len(m.rooms) >= maxRooms {
+			r.Code = codeFull
+			return r
+		}
+		m.rooms[room.Name] = room
+		r.Restored++
+	}
+	return r
 }
 
 // forgetOldest drops the client that has been silent longest.
@@ -115,6 +135,8 @@ type image struct {
 	Sessions []session `json:"sessions,omitempty"`
 	// Directory is the name of the directory; "" for none.
 	Directory string `json:"directory,omitempty"`
+	// Log is, in the cache, how far this node's own log had been applied; 0 on a node that does not take part.
+	Log uint64 `json:"log,omitempty"`
 }
 
 const imageVersion = 1

@@ -39,7 +39,8 @@ type Room struct {
 	Title string `json:"title,omitempty"`
 	// Home is the id of the node where the room's teacher publishes; "" means that no node has claimed it.
 	Home string `json:"home,omitempty"`
-	// Epoch is the Raft index of the last claim; 0 means that the room was never claimed.
+	// Epoch is the Raft index of the last claim, or more in a directory that was restored from another one's backup; 0 means
+	// that the room was never claimed. It grows with every claim.
 	Epoch  uint64    `json:"epoch,omitempty"`
 	Opened time.Time `json:"opened"`
 }
@@ -54,6 +55,26 @@ const (
 
 // maxRooms bounds the directory. It is part of the machine that all voters run alike, and so not configurable.
 const maxRooms = 100_000
+
+// check tells what is wrong with a room that comes from elsewhere.
+func (r *Room) check() error {
+	for _, err := range []error{
+		checkText("room", r.Name, 1, maxName), checkText("title", r.Title, 0, maxTitle), checkText("node", r.Home, 0, maxNode),
+	} {
+		if err != nil {
+			return err
+		}
+	}
+	return checkYear(r.Opened)
+}
+
+// checkYear keeps a time within what JSON can express.
+func checkYear(t time.Time) error {
+	if y := t.Year(); y < 0 || y > 9999 {
+		return errors.New("the time of opening is not in a year from 0 to 9999")
+	}
+	return nil
+}
 
 func checkText(what, s string, least, most int) error {
 	if len(s) < least || len(s) > most || !utf8.ValidString(s) {

@@ -38,6 +38,7 @@ type care struct {
 	// Guarded by mu.
 	list    []servant
 	waiting string // what a directory that is not founded waits for
+	disk    string // why the folder could not be written last; "" if it could
 }
 
 // servant is what the leader knows of one node.
@@ -286,6 +287,20 @@ func (c *care) waitFor(what string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.waiting = what
+}
+
+func (c *care) wrote(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.disk = ""; err != nil {
+		c.disk = err.Error()
+	}
+}
+
+func (c *care) diskProblem() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.disk
 }
 
 func (c *care) waits() string {

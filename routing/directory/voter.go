@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -25,7 +26,7 @@ func (d *Directory) vote(ctx context.Context, s *store) error {
 	f := &fsm{view: d.view, log: d.log, machine: newMachine()}
 	r, err := raft.NewRaft(config, f, s.log, s.log, s.snapshots, transport)
 	if err != nil {
-		return fmt.Errorf("take up the directory's log and snapshots in %s: %w", d.cfg.Dir, err)
+		return damaged(filepath.Join(d.cfg.Dir, raftDir), err)
 	}
 	// When the channel is full an observation is lost. The next one tells the leader too, and Leader asks Raft itself.
 	seen := make(chan raft.Observation, 16)
