@@ -55,6 +55,10 @@ func (n *Node) adminHandler() http.Handler {
 	mux.HandleFunc("DELETE /v1/nodes/{node}", answerJSON(n.removeNode))
 	mux.HandleFunc("GET /v1/directory/snapshot", n.snapshot)
 	mux.HandleFunc("POST /v1/directory/restore", answerJSON(n.restore))
+	mux.HandleFunc("GET /v1/keys", answerJSON(func(r *http.Request) (any, error) { return n.keyList(r.Context()), nil }))
+	mux.HandleFunc("POST /v1/keys", answerJSON(n.addKey))
+	mux.HandleFunc("POST /v1/keys/{key}/use", answerJSON(n.useKey))
+	mux.HandleFunc("DELETE /v1/keys/{key}", answerJSON(n.removeKey))
 	mux.HandleFunc("GET /v1/routes", answerJSON(func(*http.Request) (any, error) { return n.routes(), nil }))
 	mux.HandleFunc("GET /v1/rooms", answerJSON(n.roomList))
 	mux.HandleFunc("POST /v1/rooms", answerJSON(n.openRoom))
@@ -73,8 +77,8 @@ func (n *Node) adminHandler() http.Handler {
 func adminError(err error) error {
 	status := map[error]int{
 		directory.ErrUnknownRoom: http.StatusNotFound, directory.ErrExists: http.StatusConflict,
-		directory.ErrRefused: http.StatusConflict,
-		directory.ErrFull:    http.StatusInsufficientStorage, ticket.ErrRoomName: http.StatusBadRequest,
+		directory.ErrRefused: http.StatusConflict, directory.ErrStaleKeys: http.StatusConflict,
+		directory.ErrFull: http.StatusInsufficientStorage, ticket.ErrRoomName: http.StatusBadRequest,
 	}
 	for is, code := range status {
 		if errors.Is(err, is) {

@@ -54,6 +54,7 @@ type Node struct {
 	sockets  *Sockets
 	boot     time.Time
 	closeMux func() error
+	fileKey  []byte        // the key in gossip.key
 	secure   *listenerPair // of the public listener; nil without a certificate
 	identity *pki.Identity
 	keys     *ticket.Keys
@@ -166,18 +167,18 @@ func (n *Node) openGeo() (err error) {
 	return nil
 }
 
-func (n *Node) openGossip() error {
-	key, err := readGossipKey(n.cfg.Gossip.Key)
-	if err != nil {
-		return err
+func (n *Node) openGossip() (err error) {
+	if n.fileKey, err = ReadGossipKey(n.cfg.Gossip.Key); err != nil {
+		return fmt.Errorf("gossip.key: %w", err)
 	}
+	keys := keysToUse(n.rooms.Keys(), n.fileKey)
 	cfg := gossip.Config{
 		Self: gossip.Member{
 			ID: n.cfg.Node, Cluster: n.cfg.Cluster, Region: n.cfg.Region, Version: n.deps.Version,
 			Place: geo.Point{Lat: n.cfg.Place.Latitude, Lon: n.cfg.Place.Longitude},
 			Roles: n.roles(n.rooms.Serves()), URL: n.cfg.HTTP.URL, Link: n.cfg.Mesh.Advertise, Boot: uint64(n.boot.UnixMilli()),
 		},
-		Key: key, Transport: n.sockets.Gossip, Seeds: n.cfg.Gossip.Seeds, Load: n.load, Loss: n.links.Loss,
+		Key: keys[0], Accept: keys[1:], Transport: n.sockets.Gossip, Seeds: n.cfg.Gossip.Seeds, Load: n.load, Loss: n.links.Loss,
 		Logger: n.log, Registerer: n.deps.Registry,
 	}
 	if cfg.Transport == nil {
@@ -281,7 +282,7 @@ func (n *Node) Run(ctx context.Context) error {
 			defer part()
 			return n.links.Run(ctx, n.hub)
 		},
-		"origin": n.origin.Run, "edge": n.edge.Run, "peers": n.peers.Run, "certificates": n.renewCertificates,
+		"origin": n.origin.Run, "edge": n.edge.Run, "peers": n.peers.Run, "certificates": n.renewCertificates, "keys": n.followKeys,
 		"routing": func(ctx context.Context) error { return n.table.Run(ctx, n.gossip) },
 		"rooms":   n.followRooms,
 		"http":    func(ctx context.Context) error { return n.serve(ctx, n.sockets.HTTP, n.public, n.secure.config()) },
@@ -341,14 +342,15 @@ func (n *Node) busy() uint16 {
 	return uint16(min(1000, 1000*l.Sessions/max(1, l.Limit)))
 }
 
-func readGossipKey(path string) ([]byte, error) {
+// ReadGossipKey reads a file that lyceum pki init has made.
+func ReadGossipKey(path string) ([]byte, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("gossip.key: %w", err)
+		return nil, err // it names the file
 	}
 	key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(string(text)))
 	if err != nil || len(key) != 32 {
-		return nil, fmt.Errorf("gossip.key: %s does not hold 32 bytes in base64; lyceum pki init makes such a file", path)
+		return nil, fmt.Errorf("%s does not hold 32 bytes in base64; lyceum pki init makes such a file", path)
 	}
 	return key, nil
 }

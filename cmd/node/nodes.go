@@ -24,10 +24,12 @@ type About struct {
 	Expires time.Time `json:"expires"`
 	// Disk says why the node cannot write its folder; "" if it can.
 	Disk string `json:"disk,omitempty"`
+	// Keys are the ids of the gossip keys that the node understands, the one that it uses first.
+	Keys []string `json:"keys,omitempty"`
 }
 
 func (n *Node) about() About {
-	return About{Now: time.Now(), Expires: n.identity.Expires(), Disk: n.rooms.Status().Disk}
+	return About{Now: time.Now(), Expires: n.identity.Expires(), Disk: n.rooms.Status().Disk, Keys: n.gossipKeys()}
 }
 
 // heard is what a node said of itself and how far its clock is ahead of this one's.

@@ -21,6 +21,8 @@ const (
 	opFound op = "found"
 	// opRestore brings back the rooms of a backup that are not there.
 	opRestore op = "restore"
+	// opKeys replaces the keyring.
+	opKeys op = "keys"
 )
 
 // command is an entry of Raft's log.
@@ -41,6 +43,8 @@ type command struct {
 	Directory string `json:"directory,omitempty"`
 	// Rooms are those of opRestore, at most roomsPerCommand.
 	Rooms []Room `json:"rooms,omitempty"`
+	// Keys is the ring of opKeys, in place of that whose version is Previous.
+	Keys *Keyring `json:"keys,omitempty"`
 }
 
 // roomsPerCommand keeps a restoring command within maxCommand.
@@ -51,7 +55,7 @@ const maxCommand = 48 << 10
 
 func (c *command) check() error {
 	room := 1
-	if c.Op == opFound || c.Op == opRestore {
+	if c.Op == opFound || c.Op == opRestore || c.Op == opKeys {
 		room = 0
 	}
 	if len(c.Rooms) > roomsPerCommand {
@@ -76,12 +80,20 @@ func (c *command) check() error {
 	if err := checkYear(c.Opened); err != nil {
 		return err
 	}
+	if (c.Op == opKeys) != (c.Keys != nil) {
+		return errors.New("keys come with the command to replace them, and with no other")
+	}
+	if c.Keys != nil {
+		if err := c.Keys.check(); err != nil {
+			return err
+		}
+	}
 	switch {
 	case c.Seq == 0:
 		return errors.New("commands are counted from 1")
 	case c.Op == opClaim && c.Node == "":
 		return errors.New("a claim needs a node")
-	case c.Op != opOpen && c.Op != opClaim && c.Op != opRelease && c.Op != opClose && c.Op != opFound && c.Op != opRestore:
+	case c.Op != opOpen && c.Op != opClaim && c.Op != opRelease && c.Op != opClose && c.Op != opFound && c.Op != opRestore && c.Op != opKeys:
 		return fmt.Errorf("there is no command %.20q", string(c.Op))
 	}
 	return nil

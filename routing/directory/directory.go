@@ -74,7 +74,7 @@ func (d *Directory) Room(name string) (Room, bool) { return d.view.room(name) }
 // Rooms lists the rooms that this node knows, in the order of their names.
 func (d *Directory) Rooms() []Room { return d.view.image().Rooms }
 
-// Changed is closed at the next change of the rooms; ask for it before Room or Rooms, and again after each change.
+// Changed is closed at the next change of the rooms or the keys; ask for it before Room, Rooms or Keys, and again after each change.
 func (d *Directory) Changed() <-chan struct{} { return d.view.wait() }
 
 // Open makes a room. With a home it is claimed for it at once; Opened is now unless it is given. A room of that name

@@ -75,7 +75,7 @@ func (d *Directory) watch(ctx context.Context, voter string, leader *string) (he
 		if err := readFrame(conn, &n); err != nil {
 			return heard, fmt.Errorf("hear of voter %s: %w", voter, err)
 		}
-		whole.Index, whole.Full, whole.Directory = n.Index, n.Full, n.Directory
+		whole.Index, whole.Full, whole.Directory, whole.Keys = n.Index, n.Full, n.Directory, n.Keys
 		whole.Set, whole.Gone = append(whole.Set, n.Set...), append(whole.Gone, n.Gone...)
 		if len(whole.Set) > maxRooms || len(whole.Gone) > maxRooms {
 			return heard, fmt.Errorf("voter %s tells of more than %d rooms", voter, maxRooms)

@@ -111,7 +111,7 @@ func split(u update, leader string, voters []string) []news {
 	var list []news
 	set, gone := u.Set, u.Gone
 	for first := true; first || len(set)+len(gone) > 0; first = false {
-		n := news{update: update{Index: u.Index, Full: u.Full, Directory: u.Directory}, Leader: leader, Voters: voters}
+		n := news{update: update{Index: u.Index, Full: u.Full, Directory: u.Directory, Keys: u.Keys}, Leader: leader, Voters: voters}
 		k := min(len(set), roomsPerFrame)
 		n.Set, set = set[:k], set[k:]
 		k = min(len(gone), roomsPerFrame-k)

@@ -35,6 +35,9 @@ func (f *fsm) Apply(l *raft.Log) any {
 	}
 	r := f.machine.apply(l.Index, &c)
 	u := update{Index: l.Index, Directory: f.machine.directory}
+	if c.Op == opKeys && r.Code == "" {
+		u.Keys = new(f.machine.keys)
+	}
 	if room, ok := f.machine.rooms[c.Room]; ok {
 		u.Set = []Room{room}
 	} else if c.Room != "" {
@@ -60,7 +63,7 @@ func (f *fsm) show(u update) {
 			return
 		}
 		f.level = true
-		u = update{Index: f.machine.index, Directory: f.machine.directory, Set: sorted(f.machine.rooms), Full: true}
+		u = update{Index: f.machine.index, Directory: f.machine.directory, Keys: new(f.machine.keys), Set: sorted(f.machine.rooms), Full: true}
 	}
 	f.view.merge(u)
 }

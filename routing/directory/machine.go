@@ -16,6 +16,7 @@ type machine struct {
 	index    uint64 // of the last command applied
 	// directory is the name that the first leader gave it; "" while it has none.
 	directory string
+	keys      Keyring
 }
 
 // session is the last command of a client, to be recognised when it comes again.
@@ -55,6 +56,14 @@ func (m *machine) decide(index uint64, c *command) result {
 	if c.Op == opFound {
 		// The last one counts, so that nodes that once ran a version without names come to the same one.
 		m.directory = c.Directory
+		return result{}
+	}
+	if c.Op == opKeys {
+		if c.Previous != m.keys.Version {
+			return result{Code: codeStale}
+		}
+		m.keys = *c.Keys
+		m.keys.Version = index
 		return result{}
 	}
 	if c.Op == opRestore {
@@ -134,7 +143,8 @@ type image struct {
 	Rooms    []Room    `json:"rooms"`
 	Sessions []session `json:"sessions,omitempty"`
 	// Directory is the name of the directory; "" for none.
-	Directory string `json:"directory,omitempty"`
+	Directory string  `json:"directory,omitempty"`
+	Keys      Keyring `json:"keys,omitzero"`
 	// Log is, in the cache, how far this node's own log had been applied; 0 on a node that does not take part.
 	Log uint64 `json:"log,omitempty"`
 }
@@ -146,7 +156,7 @@ const maxImage = maxRooms*roomBytes + maxSessions*2*roomBytes
 
 // image gives the state in an order that is the same at every voter.
 func (m *machine) image() image {
-	return image{Version: imageVersion, Index: m.index, Directory: m.directory, Rooms: sorted(m.rooms), Sessions: slices.SortedFunc(
+	return image{Version: imageVersion, Index: m.index, Directory: m.directory, Keys: m.keys, Rooms: sorted(m.rooms), Sessions: slices.SortedFunc(
 		maps.Values(m.sessions), func(x, y session) int { return strings.Compare(x.Client, y.Client) })}
 }
 
@@ -155,7 +165,7 @@ func sorted(rooms map[string]Room) []Room {
 }
 
 func (m *machine) restore(i image) {
-	*m = machine{rooms: byName(i.Rooms), sessions: make(map[string]session, len(i.Sessions)), index: i.Index, directory: i.Directory}
+	*m = machine{rooms: byName(i.Rooms), sessions: make(map[string]session, len(i.Sessions)), index: i.Index, directory: i.Directory, keys: i.Keys}
 	for _, s := range i.Sessions {
 		m.sessions[s.Client] = s
 	}

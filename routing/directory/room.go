@@ -13,6 +13,8 @@ var (
 	ErrUnknownRoom = errors.New("there is no such room")
 	ErrStale       = errors.New("the room has changed hands meanwhile")
 	ErrFull        = errors.New("there are as many rooms as a cluster may have")
+	// ErrStaleKeys means that somebody else has changed the keyring meanwhile.
+	ErrStaleKeys = errors.New("the keys were changed by somebody else meanwhile; look at them again")
 	// ErrRefused means that the leader will not do what was asked, and says why.
 	ErrRefused = errors.New("the directory refuses")
 	// ErrUnavailable means that nobody decided: the voters could not be reached or have no majority.

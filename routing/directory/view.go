@@ -14,10 +14,11 @@ type view struct {
 	// Guarded by mu.
 	rooms   map[string]Room
 	index   uint64
-	name    string        // of the directory
+	name    string // of the directory
+	keys    Keyring
 	changes []change      // in the order of their indices
 	floor   uint64        // all changes after this index are in changes
-	changed chan struct{} // closed at the next change of the rooms
+	changed chan struct{} // closed at the next change of the rooms or the keys
 	moved   chan struct{} // closed when the index moves on
 }
 
@@ -36,10 +37,12 @@ type update struct {
 	Full bool `json:"full,omitempty"`
 	// Directory is the name of the directory; "" says nothing about it.
 	Directory string `json:"directory,omitempty"`
+	// Keys is the keyring, if it has changed since the index that the update follows on.
+	Keys *Keyring `json:"keys,omitempty"`
 }
 
 func newView(i image) *view {
-	return &view{rooms: byName(i.Rooms), index: i.Index, name: i.Directory, floor: i.Index, changed: make(chan struct{}), moved: make(chan struct{})}
+	return &view{rooms: byName(i.Rooms), index: i.Index, name: i.Directory, keys: i.Keys, floor: i.Index, changed: make(chan struct{}), moved: make(chan struct{})}
 }
 
 func (v *view) room(name string) (Room, bool) {
@@ -53,7 +56,13 @@ func (v *view) room(name string) (Room, bool) {
 func (v *view) image() image {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
-	return image{Version: imageVersion, Index: v.index, Directory: v.name, Rooms: sorted(v.rooms)}
+	return image{Version: imageVersion, Index: v.index, Directory: v.name, Keys: v.keys, Rooms: sorted(v.rooms)}
+}
+
+func (v *view) keyring() Keyring {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.keys
 }
 
 // directory is the name of the directory.
@@ -97,6 +106,10 @@ func (v *view) merge(u update) {
 	if u.Directory != "" {
 		v.name = u.Directory
 	}
+	if u.Keys != nil && u.Keys.Version != v.keys.Version {
+		v.keys = *u.Keys
+		v.changedLocked()
+	}
 	if u.Full {
 		rooms := byName(u.Set)
 		same := maps.Equal(rooms, v.rooms)
@@ -134,6 +147,9 @@ func (v *view) since(index uint64) update {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	u := update{Index: v.index, Directory: v.name}
+	if v.keys.Version > index || index < v.floor && v.keys.Version > 0 {
+		u.Keys = new(v.keys)
+	}
 	switch {
 	case index >= v.index:
 		u.Index = index
