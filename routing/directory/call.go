@@ -106,11 +106,42 @@ func (d *Directory) try(ctx context.Context, rq *request, hint string, attempt i
 		}
 		node = others[attempt/2%len(others)]
 	}
+	// A leader that died keeps silent. The first attempts are short, which is safe because repeated commands are recognised,
+	// and all end when this node hears of another leader.
+	ctx, cancel := context.WithTimeout(ctx, time.Second<<min(attempt, 4))
+	defer cancel()
+	defer d.untilElse(ctx, cancel, node)()
 	r, err = d.ask(ctx, node, rq)
 	if err == nil && r.Error != "" {
 		err = fmt.Errorf("ask node %s: %.200s", node, r.Error)
 	}
 	return r, err
+}
+
+// untilElse cancels when this node's leader changes to somebody else than node. The function it returns ends that.
+func (d *Directory) untilElse(ctx context.Context, cancel context.CancelFunc, node string) (end func()) {
+	began := d.Leader()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(50 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			if now := d.Leader(); now != began && now != node {
+				cancel()
+				return
+			}
+		}
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
 }
 
 // ask sends a request to another node and waits for its reply.
