@@ -1,7 +1,6 @@
 package up
 
 import (
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -66,7 +65,7 @@ func TestDirectoryWritesSoonAfterItsLeaderDied(t *testing.T) {
 		if lost, gap := done(); lost > 0 {
 			t.Errorf("%d packets or sessions were lost by students whose nodes live; longest gap %.0f ms", lost, gap)
 		} else {
-			t.Log(fmt.Sprintf("5 students lost nothing; longest gap %.0f ms", gap))
+			t.Logf("5 students lost nothing; longest gap %.0f ms", gap)
 		}
 	}
 }
