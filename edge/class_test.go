@@ -23,17 +23,18 @@ var vp8 = media.Codec{MimeType: "video/VP8", ClockRate: 90000}
 // frameTime is that of 25 frames per second.
 const frameTime = 40 * time.Millisecond
 
-// teacher writes a camera of three layers, three packets to a frame, a keyframe every two seconds.
+// teacher writes a camera of three layers, three packets to a frame, a keyframe every two seconds unless it is told.
 type teacher struct {
 	track  *relay.Track
 	source uint32
 	frame  int
+	every  int // frames from one keyframe to the next
 	number [3]uint64
 	buf    [200]byte
 }
 
 func newTeacher(t *relay.Track, source uint32) *teacher {
-	te := &teacher{track: t, source: source}
+	te := &teacher{track: t, source: source, every: 50}
 	for l := range te.number {
 		te.number[l] = uint64(source)<<32 + uint64(l)<<16
 	}
@@ -51,7 +52,7 @@ func (te *teacher) info() media.TrackInfo {
 
 // write writes one frame on each layer.
 func (te *teacher) write() {
-	key := te.frame%50 == 0
+	key := te.frame%te.every == 0
 	for l := range te.number {
 		for part := range 3 {
 			p := te.packet(media.Layer(l), part, key)
@@ -78,6 +79,7 @@ func (te *teacher) packet(l media.Layer, part int, key bool) media.Packet {
 		p.Flags |= media.Last
 	}
 	binary.BigEndian.PutUint32(p.Payload[20:], uint32(te.frame))
+	p.Payload[30] = byte(te.source)
 	te.number[l]++
 	return p
 }
@@ -127,7 +129,7 @@ func (w *wire) take() []rtp.Packet {
 func (w *wire) binding() *binding {
 	return &binding{
 		ssrc: 11, repair: 12, stamp: 3, cname: "algebra", stream: w,
-		codecs: []codec{{Codec: vp8, payload: 96, repair: 97, vp8: true}},
+		codecs: []codec{{Codec: vp8, payload: 96, repair: 97, format: forward.FormatVP8}},
 	}
 }
 
@@ -151,7 +153,7 @@ func newClass(t *testing.T, kind media.Kind) *class {
 	track, release := c.hub.Acquire(media.TrackID{Room: "algebra", Name: name})
 	c.track = track
 	began := time.Now()
-	c.pump = newPump(track, release, noFan(t), newMetrics(nil, &Edge{}), func() int64 { return time.Since(began).Microseconds() + 1 })
+	c.pump = newPump(track, kind, release, noFan(t), newMetrics(nil, &Edge{}), func() int64 { return time.Since(began).Microseconds() + 1 })
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { c.pump.run(ctx) })
@@ -175,11 +177,23 @@ func noFan(t testing.TB) *fan.Fan {
 // join adds a connected student.
 func (c *class) join(kind media.Kind) (*leg, *wire) {
 	w := &wire{}
-	l := newLeg(kind, w.binding(), w.writeRTCP, c.pump.now())
+	l := loneLeg(c.pump, w.binding(), w.writeRTCP, c.pump.now())
 	c.pump.add(l)
 	l.setOpen(true, c.pump.now())
 	c.pump.poke()
 	return l, w
+}
+
+// loneLeg is the only one of its subscriber, and has no choice of tracks.
+func loneLeg(p *pump, out *binding, writeRTCP func([]rtcp.Packet) error, began int64) *leg {
+	n := &network{}
+	l := newLeg(p.kind, out, n, writeRTCP, began)
+	if l.kind == media.Video {
+		n.legs = []*leg{l}
+	}
+	l.choices = []*pump{p}
+	l.carry(p)
+	return l
 }
 
 // checkFlow fails when packets are not one continuous stream.

@@ -84,7 +84,7 @@ func (p *pump) age(now int64) {
 		}
 		age, known := p.state.Births[it.Layer].Age(it.Timestamp, p.plan.codec.ClockRate, wall)
 		if known && p.delays.note(it.Layer, age, now) {
-			p.metrics.delay(p.plan.kindOf(), max(age, 0))
+			p.metrics.delay(p.kind, max(age, 0))
 		}
 	}
 }

@@ -45,7 +45,7 @@ func TestEdgeKnowsHowOldAFrameIsWhenItLeaves(t *testing.T) {
 		if n != 100 || math.Abs(mean-85) > 1 {
 			t.Errorf("%d frames are %.1f ms old, want 100 and 85", n, mean)
 		}
-		r := &room{shards: []*shard{{pumps: []*pump{c.pump}}}}
+		r := &room{shards: []*shard{{pumps: map[string]*pump{media.Camera: c.pump}}}}
 		if got := r.delaysLocked()[media.Camera]; math.Abs(got-85) > 1 {
 			t.Errorf("/status says %v ms", got)
 		}

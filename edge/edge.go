@@ -165,6 +165,9 @@ func (e *Edge) enter(s *Subscriber) error {
 		e.rooms[s.rq.Room] = r
 	}
 	s.room, s.shard = r, r.enterLocked()
+	for i, l := range s.legs {
+		l.offer(s.shard, s.parts[i].tracks)
+	}
 	e.subscribers[s] = struct{}{}
 	e.running.Go(s.run)
 	return nil

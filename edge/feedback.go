@@ -18,14 +18,15 @@ const maxNacks = 256
 // heard is what a subscriber's reports said last.
 type heard struct {
 	lost     float64 // the fraction lost on the way from here
-	estimate float64 // bits per second, by REMB
+	estimate float64 // the newest limit that the player told, in bits per second
 	next     uint64  // the rewriter's next index at the last report
 	packets  uint64  // packets sent until the last report
+	repairs  uint64  // packets sent on the repair stream until then
 }
 
 // listen reads the feedback on one leg until its connection is closed. A goodbye never comes here, since pion delivers it to
 // the stream that ends; that a player leaves is told by DTLS or by HTTP.
-func (s *Subscriber) listen(l *leg, p *pump, rtpSender *webrtc.RTPSender) {
+func (s *Subscriber) listen(l *leg, rtpSender *webrtc.RTPSender) {
 	buf := make([]byte, 1500)
 	var scratch media.Packet
 	for {
@@ -33,38 +34,57 @@ func (s *Subscriber) listen(l *leg, p *pump, rtpSender *webrtc.RTPSender) {
 		if err != nil {
 			return
 		}
-		packets, err := rtcp.Unmarshal(buf[:n])
-		if err != nil {
-			s.edge.metrics.malformed.Inc()
-			continue
-		}
 		now := s.edge.now()
-		for _, packet := range packets {
-			s.heed(l, p, packet, &scratch, now)
-		}
+		s.parse(buf[:n], now, func(packet rtcp.Packet) { s.heed(l, packet, &scratch, now) })
 	}
 }
 
 // feedback takes a compound packet of a subscriber whose media is sealed here, for all its legs.
 func (s *Subscriber) feedback(compound []byte, scratch *media.Packet) {
-	packets, err := rtcp.Unmarshal(compound)
-	if err != nil {
-		s.edge.metrics.malformed.Inc()
-		return
-	}
 	now := s.edge.now()
-	for _, packet := range packets {
+	s.parse(compound, now, func(packet rtcp.Packet) {
 		about := packet.DestinationSSRC()
 		for _, l := range s.legs {
 			if slices.Contains(about, l.out.ssrc) {
-				s.heed(l, s.shard.pump(l.kind), packet, scratch, now)
+				s.heed(l, packet, scratch, now)
 			}
 		}
+	})
+}
+
+// parse takes a compound packet apart. Reports of arrivals are read here: the usual parser makes a thousand objects of a few
+// bytes if a player so wishes. Without heed nothing else is read.
+func (s *Subscriber) parse(compound []byte, now int64, heed func(rtcp.Packet)) {
+	for len(compound) >= 4 {
+		size := 4 * (int(binary.BigEndian.Uint16(compound[2:])) + 1)
+		if size > len(compound) {
+			break
+		}
+		one := compound[:size]
+		if compound = compound[size:]; one[1] == byte(rtcp.TypeTransportSpecificFeedback) && one[0]&0x1f == rtcp.FormatTCC {
+			s.arrived(one, now)
+			continue
+		}
+		if heed == nil {
+			continue
+		}
+		packets, err := rtcp.Unmarshal(one)
+		if err != nil {
+			s.edge.metrics.malformed.Inc()
+			return
+		}
+		for _, packet := range packets {
+			heed(packet)
+		}
+	}
+	if len(compound) > 0 && heed != nil {
+		s.edge.metrics.malformed.Inc()
 	}
 }
 
 // heed takes one packet of feedback on one leg.
-func (s *Subscriber) heed(l *leg, p *pump, packet rtcp.Packet, scratch *media.Packet, now int64) {
+func (s *Subscriber) heed(l *leg, packet rtcp.Packet, scratch *media.Packet, now int64) {
+	p := l.at.Load()
 	switch packet := packet.(type) {
 	case *rtcp.TransportLayerNack:
 		if packet.MediaSSRC == l.out.ssrc {
@@ -81,11 +101,11 @@ func (s *Subscriber) heed(l *leg, p *pump, packet rtcp.Packet, scratch *media.Pa
 			}
 		}
 	case *rtcp.ReceiverReport:
-		l.hear(p, packet.Reports, now)
+		s.hear(l, p, packet.Reports, now)
 	case *rtcp.SenderReport: // some players report in one, though they send nothing
-		l.hear(p, packet.Reports, now)
+		s.hear(l, p, packet.Reports, now)
 	case *rtcp.ReceiverEstimatedMaximumBitrate:
-		l.estimated(float64(packet.Bitrate))
+		s.limited(float64(packet.Bitrate), now)
 	}
 }
 
@@ -95,7 +115,7 @@ func (l *leg) resend(p *pump, nacks []rtcp.NackPair, scratch *media.Packet, now 
 	defer out.Done()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.open {
+	if !l.open || l.at.Load() != p {
 		return
 	}
 	asked := 0
@@ -112,32 +132,48 @@ func (l *leg) resend(p *pump, nacks []rtcp.NackPair, scratch *media.Packet, now 
 }
 
 func (l *leg) resendOneLocked(p *pump, out *fan.Batch, sequence uint16, scratch *media.Packet, now int64) {
-	s, answer := l.history.Answer(sequence, now)
-	if answer == forward.Resend && !p.track.Packet(s.Layer, s.Number, scratch) {
+	if !l.net.mayRepair(l.kind, now) {
+		p.metrics.resends[forward.Held].Inc() // it will be asked for again
+		return
+	}
+	s, answer := l.history.Answer(sequence, l.net.estimator.Trip(), now)
+	if answer == forward.Resend && (s.Index < l.picture.useless || !p.track.Packet(s.Layer, s.Number, scratch)) {
 		answer = forward.Gone
 	}
 	p.metrics.resends[answer].Inc()
 	if answer != forward.Resend {
 		return
 	}
-	if l.out.isVP8(s.Type) {
-		d := forward.ParseVP8(scratch.Payload)
-		d.Patch(scratch.Payload, s.IDs)
-	}
+	l.net.credit -= float64(len(scratch.Payload))
+	d := l.out.format(s.Type).Parse(scratch)
+	d.Patch(scratch.Payload, s.IDs)
 	l.counts.resent++
 	repair := l.out.repairType(s.Type)
 	if repair == 0 {
-		_ = l.write(out, &s, scratch, l.stamps(scratch), 0) // asked for again if it does not arrive
+		_ = l.write(out, &s, scratch, l.stamps(scratch), 0, now) // asked for again if it does not arrive
 		return
 	}
-	// RFC 4588, section 4: the original sequence number, then the original payload.
-	l.repair = binary.BigEndian.AppendUint16(l.repair[:0], sequence)
-	l.repair = append(l.repair, scratch.Payload...)
+	l.writeRepair(out, &s, repair, scratch, now)
+}
+
+// writeRepair sends a packet on the repair stream: the original sequence number, then the original payload (RFC 4588,
+// section 4).
+func (l *leg) writeRepair(out *fan.Batch, s *forward.Sent, payload uint8, pkt *media.Packet, now int64) int {
+	h := fan.Header{Timestamp: s.Timestamp, Type: payload, Marker: l.marker(s, pkt)}
+	l.repair = binary.BigEndian.AppendUint16(l.repair[:0], s.Sequence())
+	l.repair = append(l.repair, l.describe(&h, pkt)...)
+	return l.writeOnRepair(out, &h, l.repair, now)
+}
+
+// writeOnRepair sends a packet under the next number of the repair stream, and returns the size of its content.
+func (l *leg) writeOnRepair(out *fan.Batch, h *fan.Header, payload []byte, now int64) int {
 	l.repairIndex++
-	h := fan.Header{
-		SSRC: l.out.repair, Timestamp: s.Timestamp, Index: l.repairIndex, Type: repair, Marker: l.marker(scratch),
-	}
-	_ = l.way.send(out, &h, l.repair) // asked for again too
+	h.SSRC, h.Index = l.out.repair, l.repairIndex
+	size := len(payload) + int(h.Padding)
+	l.counts.extra += uint64(size)
+	l.depart(h, size, now)
+	_ = l.way.send(out, h, payload) // asked for again if it does not arrive
+	return size
 }
 
 // plead notes that the subscriber cannot decode. A flood of pleas wakes the pump, which serves all, no more often than
@@ -155,34 +191,44 @@ func (l *leg) plead(p *pump) {
 }
 
 // hear takes in how much of what was sent has arrived.
-func (l *leg) hear(p *pump, reports []rtcp.ReceptionReport, now int64) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, r := range reports {
-		if r.SSRC != l.out.ssrc {
-			continue
-		}
-		lost := float64(r.FractionLost) / 256
-		next, sent := l.rewriter.Next(), l.counts.packets
-		if span := float64(next - l.heard.next); span > 0 && l.heard.packets > 0 {
-			// The holes that packets missing here have left are no fault of the way from here.
-			lost = max(0, lost-max(0, span-float64(sent-l.heard.packets))/span)
-		}
-		l.heard.lost, l.heard.next, l.heard.packets = lost, next, sent
-		if l.kind != media.Video || len(l.order) == 0 {
-			continue
-		}
-		before := l.allocator.Down()
-		l.allocator.Report(lost, len(l.order), now)
-		if l.allocator.Down() != before {
-			l.aim()
-			p.poke()
-		}
+func (s *Subscriber) hear(l *leg, p *pump, reports []rtcp.ReceptionReport, now int64) {
+	if lost, some := l.hear(p, reports, now); some && l.kind == media.Audio {
+		s.soundLost(lost, now)
 	}
 }
 
-func (l *leg) estimated(bitrate float64) {
+// hear returns the fraction that was lost on the way from here, if the reports tell it.
+func (l *leg) hear(p *pump, reports []rtcp.ReceptionReport, now int64) (lost float64, some bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.heard.estimate = bitrate
+	var about float64 // packets
+	var trip int64
+	add := func(fraction, packets float64) {
+		lost, about, some = (lost*about+fraction*packets)/max(about+packets, 1), about+packets, true
+	}
+	for i := range reports {
+		switch r := &reports[i]; {
+		case r.SSRC == l.out.ssrc:
+			next, sent := l.rewriter.Next(), l.counts.packets
+			fraction, span := float64(r.FractionLost)/256, float64(next-l.heard.next)
+			if span > 0 && l.heard.packets > 0 {
+				// The holes that packets missing here have left are no fault of the way from here.
+				fraction = max(0, fraction-max(0, span-float64(sent-l.heard.packets))/span)
+			}
+			add(fraction, float64(sent-l.heard.packets))
+			l.heard.lost, l.heard.next, l.heard.packets = fraction, next, sent
+			trip = l.net.trip(r, now)
+		case r.SSRC == l.out.repair && r.SSRC != 0:
+			sent := l.counts.resent + l.counts.probes
+			add(float64(r.FractionLost)/256, float64(sent-l.heard.repairs))
+			l.heard.repairs = sent
+		}
+	}
+	if some && l.kind == media.Video {
+		l.net.estimator.Report(lost, uint64(about), trip, l.net.sent(), now)
+		if l.decide(p, now) {
+			p.poke()
+		}
+	}
+	return lost, some
 }

@@ -62,7 +62,7 @@ func (s *Subscriber) follow() {
 			// Without a path nothing may be sent: the address may be somebody else's by now (RFC 7675, section 5.1).
 			for _, l := range s.legs {
 				l.setOpen(now, s.edge.now())
-				s.shard.pump(l.kind).poke()
+				l.at.Load().poke()
 			}
 			if now {
 				connected = true
@@ -95,8 +95,9 @@ func (s *Subscriber) route(first bool) bool {
 	switch {
 	case path == nil:
 		// The feedback comes by the connection too.
+		s.listening.Store(true)
 		for i, l := range s.legs {
-			s.listeners.Go(func() { s.listen(l, s.shard.pump(l.kind), s.senders[i]) })
+			s.listeners.Go(func() { s.listen(l, s.senders[i]) })
 		}
 	case s.path == nil || !path.Same(s.path):
 		for _, l := range s.legs {

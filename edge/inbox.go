@@ -23,6 +23,7 @@ const (
 type inbox struct {
 	*packetio.Buffer
 	dropped prometheus.Counter
+	glance  func([]byte) // sees each packet as it comes; may be nil
 }
 
 // Read takes a packet out.
@@ -33,6 +34,9 @@ func (i inbox) Read(p []byte) (int, error) {
 
 // Write puts a packet in.
 func (i inbox) Write(p []byte) (int, error) {
+	if i.glance != nil {
+		i.glance(p)
+	}
 	n, err := i.Buffer.Write(p, nil)
 	if err != nil {
 		i.dropped.Inc()
@@ -49,8 +53,17 @@ func (s *Subscriber) newInbox(kind packetio.BufferPacketType, _ uint32) io.ReadW
 	b.SetLimitSize(feedbackInbox)
 	if kind == packetio.RTPBufferPacket {
 		b.SetLimitSize(mediaInbox)
+		return inbox{b, s.edge.metrics.overflow, nil}
 	}
-	return inbox{b, s.edge.metrics.overflow}
+	return inbox{b, s.edge.metrics.overflow, s.glance}
+}
+
+// glance looks for reports of arrivals in what the connection has opened. They name any one of the streams that they are
+// about, often that of repair, from which nobody reads.
+func (s *Subscriber) glance(compound []byte) {
+	if s.listening.Load() {
+		s.parse(compound, s.edge.now(), nil)
+	}
 }
 
 // newChannel is called for each data channel that a subscriber opens.

@@ -3,6 +3,7 @@ package edge
 import (
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 
 	"github.com/pion/rtcp"
 
@@ -33,18 +34,24 @@ const (
 	pleaPause   = 3_000_000 // between two keyframes that the publisher makes for one subscriber that has some
 	stampTime   = 1_000_000 // between two stamps of frames that follow one clock: receivers reckon those in between
 	settleTime  = 500_000   // after a replay, while what the subscriber says is about the time before it
+	firstSettle = 150_000   // after the first, before which there is nothing to speak of
+	aged        = 2_000_000 // how old a keyframe may be that a replay begins with, before a new one is asked for
 	giveUp      = 3_000_000 // how long a subscriber sees nothing because the layer meant for it does not come
 )
 
-// leg is one track on its way to one subscriber.
+// leg is one section of one subscriber's session, and the track on its way there.
 type leg struct {
 	// Set by newLeg, never changed.
 	kind      media.Kind
 	out       *binding
 	writeRTCP func([]rtcp.Packet) error
 	began     int64 // when the subscriber asked, for the time to the first packet
+	net       *network
+	mu        *sync.Mutex // that of net
 
-	mu sync.Mutex
+	choices []*pump              // of the tracks that it may carry, the best first; set before it is served, never changed
+	at      atomic.Pointer[pump] // the one that serves it; changed by carry
+
 	// Guarded by mu.
 	open       bool // connected: packets may be sent
 	generation uint64
@@ -53,14 +60,17 @@ type leg struct {
 	source     uint32
 	rate       uint32
 	selector   forward.Selector
+	levels     forward.Levels
+	svc        bool // order is of levels
 	rewriter   forward.Rewriter
 	history    *forward.History
-	allocator  forward.Allocator
-	skipped    int   // layers passed over because nothing came
-	since      int64 // how long the leg has waited for its first keyframe
-	plea       bool  // the subscriber said that it cannot decode
-	wokenAt    int64 // when it woke the pump to say so, 0 for never
-	pleaAt     int64 // when a keyframe was last asked for because of it, 0 for never
+	picture    picture
+	arrivals   *forward.Arrivals // nil where the player tells a limit itself, or nothing at all
+	skipped    int               // layers passed over because nothing came
+	since      int64             // how long the leg has waited for its first keyframe
+	plea       bool              // the subscriber said that it cannot decode
+	wokenAt    int64             // when it woke the pump to say so, 0 for never
+	pleaAt     int64             // when a keyframe was last asked for because of it, 0 for never
 	lost       uint64
 	lostLayer  media.Layer // a keyframe of this layer from before number lost is of no use
 
@@ -68,6 +78,8 @@ type leg struct {
 	next    uint64 // the number to be pulled next
 	trainAt int64
 	runAt   int64 // when the present run began
+	first   bool  // nothing was sent before the present run
+	old     bool  // the present run is a replay that takes long: it is left for a new keyframe
 
 	sent        forward.Sent
 	way         way
@@ -79,16 +91,21 @@ type leg struct {
 	heard       heard
 }
 
-func newLeg(kind media.Kind, out *binding, writeRTCP func([]rtcp.Packet) error, began int64) *leg {
+func newLeg(kind media.Kind, out *binding, net *network, writeRTCP func([]rtcp.Packet) error, began int64) *leg {
 	size := videoHistory
 	if kind == media.Audio {
 		size = audioHistory
 	}
-	return &leg{
-		kind: kind, out: out, writeRTCP: writeRTCP, began: began, selector: forward.NewSelector(kind),
+	l := &leg{
+		kind: kind, out: out, net: net, mu: &net.mu, writeRTCP: writeRTCP, began: began,
+		selector: forward.NewSelector(kind), levels: forward.NewLevels(),
 		rewriter: forward.NewRewriter(uint16(rand.Uint32()), rand.Uint32()), history: forward.NewHistory(size),
 		repairIndex: uint64(rand.Uint32() & 0x7fff), way: newWay(out),
 	}
+	if out.count != 0 {
+		l.arrivals = &forward.Arrivals{}
+	}
+	return l
 }
 
 // setOpen says whether the subscriber is connected.
@@ -120,7 +137,9 @@ func (l *leg) setPath(p *fan.Path) {
 func (l *leg) adopt(p *pump, now int64) {
 	pl := &p.plan
 	l.generation, l.order, l.skipped, l.rate = pl.generation, pl.order, 0, pl.codec.ClockRate
-	l.codec = l.out.match(pl.codec)
+	l.codec, l.svc = l.out.match(pl.codec), pl.svc
+	l.measure(p)
+	l.decide(p, now)
 	if l.source != pl.source {
 		l.source, l.lost = pl.source, 0
 		l.restart(now)
@@ -136,14 +155,16 @@ func (l *leg) aim() {
 	if len(l.order) == 0 {
 		return
 	}
-	at := (min(l.allocator.Down(), len(l.order)-1) + l.skipped) % len(l.order)
-	l.selector.Aim(l.order[at])
+	l.point((len(l.order) - l.layers() + l.skipped) % len(l.order))
 }
 
 // serve gives the leg its part of the pump's batch.
 func (l *leg) serve(p *pump, now int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.at.Load() != p {
+		return // it was given to another pump since this pass began
+	}
 	if l.generation != p.plan.generation {
 		l.adopt(p, now)
 	}
@@ -154,7 +175,10 @@ func (l *leg) serve(p *pump, now int64) {
 		}
 		return
 	}
-	if l.open {
+	if l.picture.off {
+		return
+	}
+	if l.open && now >= l.picture.resumeAt {
 		l.forward(p, now)
 	}
 	p.wants |= l.selector.Layers()
@@ -166,7 +190,7 @@ func (l *leg) forward(p *pump, now int64) {
 		l.plea = false
 		l.help(p, now)
 	}
-	if _, playing := l.selector.Playing(); !playing && l.kind == media.Video {
+	if _, playing := l.selector.Playing(); !playing && l.kind == media.Video && l.mayReplay(now) {
 		l.begin(p, now)
 	}
 	for i := range p.batch[:p.n] {
@@ -181,7 +205,10 @@ func (l *leg) forward(p *pump, now int64) {
 			}
 			l.run(p, &it.Packet, &it.vp8, it.Timestamp, now)
 		case forward.Continue:
-			if !l.pulling || it.Number < l.next {
+			switch {
+			case l.pulling && l.old && it.Number > l.next && it.Flags.Has(media.Key|media.First):
+				l.run(p, &it.Packet, &it.vp8, it.Timestamp, now)
+			case !l.pulling || it.Number < l.next:
 				l.live(p, it, now)
 			}
 		}
@@ -231,8 +258,9 @@ func (l *leg) run(p *pump, pkt *media.Packet, d *forward.VP8, head uint32, now i
 		p.tally.switches++
 	}
 	l.selector.Begin(pkt)
+	l.levels.Begin(pkt)
 	l.rewriter.Begin(pkt, d, head, l.rate, now)
-	l.runAt, l.stampedAt = now, 0
+	l.runAt, l.stampedAt, l.first, l.old = now, 0, l.counts.packets == 0, false
 	if l.kind == media.Audio {
 		l.send(p, pkt, d, 0, now)
 		return
@@ -264,16 +292,12 @@ func (l *leg) replay(p *pump, layer media.Layer, limit uint64, now int64) bool {
 	}
 	d := l.descriptor(p)
 	l.run(p, &p.scratch, &d, head, now)
+	l.old = int64(int32(head-p.scratch.Timestamp))*1e6 > aged*int64(l.rate)
 	return true
 }
 
 // descriptor reads that of the scratch packet.
-func (l *leg) descriptor(p *pump) forward.VP8 {
-	if !p.plan.vp8 {
-		return forward.VP8{}
-	}
-	return forward.ParseVP8(p.scratch.Payload)
-}
+func (l *leg) descriptor(p *pump) forward.VP8 { return p.plan.format.Parse(&p.scratch) }
 
 // pull sends what is due from the ring, until the leg has caught up with the present.
 func (l *leg) pull(p *pump, now int64) {
@@ -286,7 +310,8 @@ func (l *leg) pull(p *pump, now int64) {
 	if now-l.trainAt < int64(trainTime.Microseconds()) && l.trainAt != 0 {
 		return
 	}
-	for sent := 0; l.next <= head && sent < trainLength; l.next++ {
+	l.refill(l.needs(layer), now)
+	for sent := 0; l.next <= head && sent < trainLength && l.picture.ready > 0; l.next++ {
 		if !p.track.Packet(layer, l.next, &p.scratch) {
 			continue // never came; if it does, it comes with a batch and finds its hole
 		}
@@ -304,6 +329,7 @@ func (l *leg) pull(p *pump, now int64) {
 			return
 		}
 		l.send(p, &p.scratch, &d, 0, now)
+		l.picture.ready -= float64(len(p.scratch.Payload))
 		l.trainAt = now
 		sent++
 	}
@@ -312,12 +338,21 @@ func (l *leg) pull(p *pump, now int64) {
 
 // help answers a subscriber that cannot decode what it has: by the ring if that may help, else by a new keyframe. All
 // students pay for that one with their bitrate, so that a subscriber that never can decode gets one only now and then.
+//
+// A replay can be of no use from its beginning on: some players drop what comes in the moment in which they have connected.
 func (l *leg) help(p *pump, now int64) {
 	layer, playing := l.selector.Playing()
-	if !playing || l.pulling || now-l.runAt < settleTime {
+	if !playing {
 		return
 	}
-	if now-l.runAt >= replayPause && l.replay(p, layer, videoHistory-trainLength, now) {
+	again := now-l.runAt >= replayPause
+	switch {
+	case l.first && now-l.runAt >= firstSettle:
+		again = true
+	case l.pulling || now-l.runAt < settleTime:
+		return
+	}
+	if again && l.mayReplay(now) && l.replay(p, layer, videoHistory-trainLength, now) {
 		p.tally.replayed++
 		return
 	}
@@ -329,28 +364,38 @@ func (l *leg) help(p *pump, now int64) {
 
 // miss says whether a keyframe must be asked for, and passes over a layer that does not come.
 func (l *leg) miss(p *pump, now int64) {
+	l.rise(p, now)
 	layer, waits := l.selector.Waits()
+	if playing, _ := l.selector.Playing(); l.pulling && l.old && p.state.Live {
+		p.missing = p.missing.Add(playing)
+	}
 	if !waits || !p.state.Live {
 		l.since = now
 		return
 	}
-	if p.flows(layer, now) || now-l.since > patience {
+	if p.flows(layer, now) || now-l.since > patience || !l.mayReplay(now) {
 		p.missing = p.missing.Add(layer)
 	}
-	if _, playing := l.selector.Playing(); !playing && now-l.since > giveUp && len(l.order) > 1 {
+	if _, playing := l.selector.Playing(); !playing && now-l.since > giveUp && len(l.order) > 1 && !l.svc {
 		l.skipped++
 		l.since = now
 		l.aim()
 	}
 }
 
-// send gives a packet its place and writes it with some padding, unless it was written before.
+// send gives a packet its place and writes it with some padding, unless it was written before or is of a level that the
+// subscriber does not get.
 func (l *leg) send(p *pump, pkt *media.Packet, d *forward.VP8, fill uint8, now int64) {
+	level := l.levels.Of(pkt)
+	if pkt.Flags.Level() > level {
+		l.rewriter.Skip(pkt.Number)
+		return
+	}
 	if !l.rewriter.Rewrite(pkt, d, now, &l.sent) {
 		p.tally.late++
 		return
 	}
-	l.sent.Type = l.codec.payload
+	l.sent.Type, l.sent.Level = l.codec.payload, level
 	if !l.history.Add(&l.sent) {
 		return
 	}
@@ -364,7 +409,7 @@ func (l *leg) send(p *pump, pkt *media.Packet, d *forward.VP8, fill uint8, now i
 	case stamped:
 		l.stampedAt = now
 	}
-	if !l.write(p.out, &l.sent, pkt, stamped, fill) {
+	if !l.write(p.out, &l.sent, pkt, stamped, fill, now) {
 		p.tally.failed++
 		return
 	}
@@ -385,18 +430,29 @@ func (l *leg) stamps(pkt *media.Packet) bool {
 // write sends a packet. To a subscriber without repair packets it must make the same bytes again when it is asked for, all
 // stamps and no padding: with the keys of SRTP two versions of one packet would betray the authentication key (RFC 7714,
 // section 8).
-func (l *leg) write(out *fan.Batch, s *forward.Sent, pkt *media.Packet, stamped bool, fill uint8) bool {
+func (l *leg) write(out *fan.Batch, s *forward.Sent, pkt *media.Packet, stamped bool, fill uint8, now int64) bool {
 	h := fan.Header{
-		SSRC: l.out.ssrc, Timestamp: s.Timestamp, Index: s.Index, Type: s.Type, Marker: l.marker(pkt), Padding: fill,
+		SSRC: l.out.ssrc, Timestamp: s.Timestamp, Index: s.Index, Type: s.Type, Marker: l.marker(s, pkt), Padding: fill,
 	}
 	if stamped {
 		h.StampID, h.Stamp = l.out.stamp, media.NTPFromMicros(pkt.Captured)
 	}
-	return l.way.send(out, &h, pkt.Payload) == nil
+	payload := l.describe(&h, pkt)
+	l.depart(&h, len(payload), now)
+	return l.way.send(out, &h, payload) == nil
 }
 
-func (l *leg) marker(pkt *media.Packet) bool {
-	return l.kind == media.Video && pkt.Flags.Has(media.Last)
+// depart writes on a packet when it leaves, or its number, for players that watch their network by it.
+func (l *leg) depart(h *fan.Header, size int, now int64) {
+	h.TimeID, h.Time = l.out.sendTime, departure(now)
+	if l.arrivals != nil {
+		h.CountID, h.Count = l.out.count, l.arrivals.Depart(size, now)
+	}
+}
+
+// marker reports whether a packet is the last of its frame that the subscriber gets.
+func (l *leg) marker(s *forward.Sent, pkt *media.Packet) bool {
+	return l.kind == media.Video && (pkt.Flags.Has(media.Last) || pkt.Flags.Has(media.Ends) && pkt.Flags.Level() == s.Level)
 }
 
 // report sends a sender report once a second while media flows.
@@ -424,6 +480,7 @@ func (l *leg) senderReport(st *relay.State, now int64) (*rtcp.SenderReport, bool
 		clock = st.Clocks[layer]
 	}
 	ntp, timestamp := l.rewriter.Report(clock)
+	l.net.reported(ntp, now)
 	return &rtcp.SenderReport{
 		SSRC: l.out.ssrc, NTPTime: ntp, RTPTime: timestamp,
 		PacketCount: uint32(l.counts.packets), OctetCount: uint32(l.counts.bytes),

@@ -28,7 +28,12 @@ type metrics struct {
 	overflow  prometheus.Counter
 	sealed    prometheus.Counter
 	left      prometheus.Counter
-	resends   [forward.Gone + 1]prometheus.Counter
+	resends   [forward.Held + 1]prometheus.Counter
+	probes    prometheus.Counter
+	met, full prometheus.Counter // bursts by their end
+	lowered   prometheus.Counter
+	raised    prometheus.Counter
+	silenced  prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer, e *Edge) *metrics {
@@ -63,11 +68,16 @@ func newMetrics(reg prometheus.Registerer, e *Edge) *metrics {
 	bytes := vec("bytes_total", "Payload bytes sent to subscribers, repair not counted.", "kind")
 	dropped := vec("packets_dropped_total", "Packets not sent to a subscriber: too late for it, or its connection failed.", "reason")
 	keys := vec("keyframes_total", "Times that a subscriber was started from the ring, and requests passed to the track.", "from")
-	resends := vec("resends_total", "Packets that subscribers asked for again: sent, not sent because asked for too often, or gone.", "outcome")
+	resends := vec("resends_total", "Packets that subscribers asked for again: sent, not sent because asked for too often, gone, or held back because the network is too narrow.", "outcome")
 	routes := vec("routes_total",
 		"Subscribers that have connected, by who seals and sends their media: the fan, or each connection for itself.", "sender")
+	bursts := vec("bursts_total", "Bursts that looked for more network, by whether they met its limit.", "end")
+	changes := vec("allocations_total", "Changes of what a subscriber's network was found to carry: more layers, fewer, or no picture at all.", "to")
 	m := &metrics{
 		sealed: routes.WithLabelValues("fan"), left: routes.WithLabelValues("connection"),
+		probes: one("probe_packets_total", "Packets of such bursts."),
+		met:    bursts.WithLabelValues("limit"), full: bursts.WithLabelValues("whole"),
+		lowered: changes.WithLabelValues("fewer"), raised: changes.WithLabelValues("more"), silenced: changes.WithLabelValues("none"),
 		joins:   vec("joins_total", "Subscriptions that were asked for, by what became of them.", "result"),
 		ends:    vec("ends_total", "Subscribers that ended, by the reason.", "reason"),
 		packets: map[media.Kind]prometheus.Counter{}, bytes: map[media.Kind]prometheus.Counter{}, firsts: map[media.Kind]prometheus.Observer{},
@@ -80,7 +90,7 @@ func newMetrics(reg prometheus.Registerer, e *Edge) *metrics {
 		overflow:  one("feedback_dropped_total", "Packets of subscribers that came faster than they were read."),
 		resends: [...]prometheus.Counter{
 			forward.Resend: resends.WithLabelValues("sent"), forward.Repeated: resends.WithLabelValues("repeated"),
-			forward.Gone: resends.WithLabelValues("gone"),
+			forward.Gone: resends.WithLabelValues("gone"), forward.Held: resends.WithLabelValues("held"),
 		},
 	}
 	for _, kind := range []media.Kind{media.Audio, media.Video} {

@@ -3,6 +3,7 @@ package edge
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/pion/interceptor"
 	"github.com/pion/sdp/v3"
@@ -14,9 +15,9 @@ import (
 
 // offer is what a subscriber's offer asks for.
 type offer struct {
-	sdp     string       // in which every section of sound or picture is recvonly
-	kinds   []media.Kind // one for each of those sections
-	passive bool         // the subscriber cannot begin DTLS
+	sdp     string // in which every section of sound or picture is recvonly
+	parts   []part // one for each of those sections
+	passive bool   // the subscriber cannot begin DTLS
 	engine  *webrtc.MediaEngine
 }
 
@@ -27,6 +28,8 @@ func readOffer(text string) (*offer, error) {
 		return nil, fmt.Errorf("%w: %w", ErrOffer, err)
 	}
 	o := &offer{}
+	var kinds []media.Kind
+	count := map[media.Kind]int{}
 	setup, _ := d.Attribute("setup")
 	for _, m := range d.MediaDescriptions {
 		if s, ok := m.Attribute("setup"); ok {
@@ -36,19 +39,25 @@ func readOffer(text string) (*offer, error) {
 		if kind == 0 {
 			continue
 		}
-		if slices.Contains(o.kinds, kind) {
-			return nil, fmt.Errorf("%w: it has two sections of %s", ErrOffer, kind)
+		if count[kind]++; count[kind] > maxPictures {
+			return nil, fmt.Errorf("%w: it has more than %d sections of %s", ErrOffer, maxPictures, kind)
 		}
-		o.kinds = append(o.kinds, kind)
+		kinds = append(kinds, kind)
 		receiveOnly(&d, m)
 	}
-	if len(o.kinds) == 0 {
+	if len(kinds) == 0 {
 		return nil, fmt.Errorf("%w: it has neither audio nor video", ErrOffer)
 	}
+	o.parts = parts(kinds)
 	o.passive = setup == "passive"
 	feedback := []webrtc.RTCPFeedback{{Type: "goog-remb"}, {Type: "ccm", Parameter: "fir"}, {Type: "nack"}, {Type: "nack", Parameter: "pli"}}
+	extensions := []string{sdp.SDESMidURI, wish.AbsCaptureTime, sdp.ABSSendTimeURI, wish.DependencyDescriptor}
+	if reportsArrivals(&d) {
+		feedback[0].Type = webrtc.TypeRTCPFBTransportCC
+		extensions[2] = sdp.TransportCCURI
+	}
 	var err error
-	if o.engine, err = wish.Codecs(&d, feedback, sdp.SDESMidURI, wish.AbsCaptureTime); err != nil {
+	if o.engine, err = wish.Codecs(&d, feedback, extensions...); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrOffer, err)
 	}
 	clean, err := d.Marshal()
@@ -57,6 +66,26 @@ func readOffer(text string) (*offer, error) {
 	}
 	o.sdp = string(clean)
 	return o, nil
+}
+
+// reportsArrivals reports whether a player can tell of its network only when each packet has come. That is answered where it
+// is all there is: limits cost the node nothing for a packet. The numbers of packets are counted by one leg, so that a player
+// must want one picture.
+func reportsArrivals(d *sdp.SessionDescription) bool {
+	limits, arrivals, pictures := false, false, 0
+	for _, m := range d.MediaDescriptions {
+		if kindOf(m.MediaName.Media) != media.Video {
+			continue
+		}
+		pictures++
+		for _, a := range m.Attributes {
+			if a.Key == "rtcp-fb" {
+				limits = limits || strings.HasSuffix(a.Value, " goog-remb")
+				arrivals = arrivals || strings.HasSuffix(a.Value, " transport-cc")
+			}
+		}
+	}
+	return arrivals && !limits && pictures == 1
 }
 
 // kindOf is 0 for a section that carries neither sound nor picture.

@@ -3,7 +3,6 @@ package edge
 import (
 	"context"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -17,6 +16,7 @@ const (
 	batchSize = 64                     // packets that a pump reads before it serves its legs
 	trainTime = 2 * time.Millisecond   // between two trains for one student
 	restTime  = 100 * time.Millisecond // between two looks at what has no event of its own
+	burstTime = 5 * time.Millisecond   // between two trains of a burst
 
 	// holdTime is how long a frame whose end is not there is waited for, in microseconds.
 	holdTime = 2000
@@ -45,19 +45,24 @@ type plan struct {
 	generation uint64
 	source     uint32
 	codec      media.Codec
-	vp8        bool
-	order      []media.Layer // from best to worst, without those that carry nothing
+	format     forward.Format
+	svc        bool              // the track has one layer, of several levels: what order and layers are of
+	order      []media.Layer     // from best to worst, without those that carry nothing
+	layers     []media.LayerInfo // what is known of each, by its place in the track
 }
 
 // pump reads one track once and serves all its legs, one leg after the other: a leg's packets of one batch leave together.
 type pump struct {
 	// Set by newPump, never changed.
 	track   *relay.Track
+	kind    media.Kind
+	class   forward.Class // what it is to a subscriber, if it is a picture
 	release func()
 	reader  *relay.Reader
 	fan     *fan.Fan
 	metrics *metrics
 	now     func() int64
+	turned  func()        // called when somebody begins or ends to send the track; set before run, nil for nobody who cares
 	changed chan struct{} // poked when a leg came, went, opened, or asked for something
 
 	mu sync.Mutex
@@ -81,6 +86,7 @@ type pump struct {
 	seen    [media.MaxLayers]int64 // when a packet of the layer last came
 	asked   [media.MaxLayers]int64 // when its keyframe was last asked for
 	delays  delays                 // of the frames that left
+	meter   meter                  // of the levels
 
 	// Owned by run, made anew by each pass.
 	wants   media.LayerSet // what the legs need
@@ -96,8 +102,8 @@ type tally struct {
 	switches, replayed           int
 }
 
-func newPump(t *relay.Track, release func(), f *fan.Fan, m *metrics, now func() int64) *pump {
-	p := &pump{track: t, release: release, reader: t.NewReader(), fan: f, metrics: m, now: now, changed: make(chan struct{}, 1)}
+func newPump(t *relay.Track, kind media.Kind, release func(), f *fan.Fan, m *metrics, now func() int64) *pump {
+	p := &pump{track: t, kind: kind, class: classOf(t.ID().Name), release: release, reader: t.NewReader(), fan: f, metrics: m, now: now, changed: make(chan struct{}, 1)}
 	for i := range p.batch {
 		p.batch[i].Payload = make([]byte, 0, media.MaxPayload)
 	}
@@ -112,6 +118,9 @@ func (p *pump) run(ctx context.Context) {
 	defer rest.Stop()
 	due := time.NewTimer(restTime)
 	defer due.Stop()
+	burst := time.NewTimer(burstTime)
+	burst.Stop()
+	defer burst.Stop()
 	for {
 		at := true // once: what is there is served, be it a whole frame or not
 		select {
@@ -123,6 +132,14 @@ func (p *pump) run(ctx context.Context) {
 		case <-due.C:
 		case <-rest.C:
 			p.report()
+			if p.govern() {
+				burst.Reset(burstTime)
+			}
+		case <-burst.C:
+			if p.probe() {
+				burst.Reset(burstTime)
+			}
+			continue
 		}
 		wait := p.turn(at)
 		for ; wait == 0 && ctx.Err() == nil; wait = p.turn(false) {
@@ -195,6 +212,7 @@ func (p *pump) gather(now int64) bool {
 		}
 		p.n++
 		p.seen[it.Layer] = now
+		p.meter.count(&it.Packet)
 		it.late = p.tops[it.Layer].pass(&it.Packet)
 		p.open = p.open.Add(it.Layer)
 		if it.Flags.Has(media.Last) {
@@ -210,14 +228,15 @@ func (p *pump) gather(now int64) bool {
 // serve gives each leg its part of the batch, which is empty then.
 func (p *pump) serve(now int64) {
 	// After the batch: what was said of a source before its first packet is then known.
-	if v := p.track.Version(); v != p.version {
+	turned := false
+	if v := p.track.Version(); v != p.version || p.meter.news() {
+		was := p.state.Live
 		p.learn()
+		turned = p.state.Live != was
 	}
 	for i := range p.batch[:p.n] {
 		it := &p.batch[i]
-		if it.vp8 = (forward.VP8{}); p.plan.vp8 {
-			it.vp8 = forward.ParseVP8(it.Payload)
-		}
+		it.vp8 = p.plan.format.Parse(&it.Packet)
 	}
 	p.even()
 	p.wants, p.missing, p.replays = 0, 0, false
@@ -240,10 +259,13 @@ func (p *pump) serve(now int64) {
 		}
 	}
 	if p.tally != (tally{}) {
-		p.metrics.add(p.plan.kindOf(), &p.tally)
+		p.metrics.add(p.kind, &p.tally)
 		p.tally = tally{}
 	}
 	p.n, p.open, p.length = 0, 0, [media.MaxLayers]int{}
+	if turned && p.turned != nil {
+		p.turned()
+	}
 }
 
 // even finds by how much each packet is to be filled up so that the parts of a frame have one size and leave in one train.
@@ -288,31 +310,28 @@ func (p *pump) learn() {
 	p.state = p.track.State()
 	p.version = p.state.Version
 	info := &p.state.Info
-	order := forward.Order(info.Layers)
+	layers, svc := p.meter.levels(info)
+	order := forward.Order(layers)
 	if some := slices.DeleteFunc(slices.Clone(order), func(l media.Layer) bool {
-		return info.Layers[l].Bitrate == silent
+		return layers[l].Bitrate == silent
 	}); len(some) > 0 {
 		order = some
 	}
-	if p.plan.generation != 0 && info.Source == p.plan.source && info.Codec == p.plan.codec && slices.Equal(order, p.plan.order) {
+	p.plan.layers = layers
+	if p.plan.generation != 0 && info.Source == p.plan.source && info.Codec == p.plan.codec && svc == p.plan.svc &&
+		slices.Equal(order, p.plan.order) {
 		return
 	}
 	p.plan = plan{
 		generation: p.plan.generation + 1, source: info.Source, codec: info.Codec,
-		vp8: strings.EqualFold(info.Codec.MimeType, "video/VP8"), order: order,
+		format: forward.FormatOf(info.Codec.MimeType), svc: svc, order: order, layers: layers,
 	}
-}
-
-func (pl *plan) kindOf() media.Kind {
-	if strings.HasPrefix(pl.codec.MimeType, "audio/") {
-		return media.Audio
-	}
-	return media.Video
 }
 
 // report sends the sender reports that are due.
 func (p *pump) report() {
 	now := p.now()
+	p.meter.measure(now)
 	for _, l := range p.all() {
 		l.report(&p.state, now)
 	}

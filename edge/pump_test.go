@@ -3,6 +3,7 @@ package edge
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
 
+	"lyceum/edge/forward"
 	"lyceum/mesh/media"
 	"lyceum/mesh/relay"
 )
@@ -56,6 +58,65 @@ func TestLateStudentStartsAtOnceFromTheRing(t *testing.T) {
 	})
 }
 
+// A teacher's browser makes keyframes only when it is asked: to show the past of ten seconds would take five.
+func TestReplayFromAnOldKeyframeIsLeftForANewOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClass(t, media.Video)
+		te := newTeacher(c.track, 1)
+		te.teach(1)
+		te.every = 1000
+		te.teach(199)
+		c.wire.take()
+		asked := c.keyframesAsked()
+		_, w := c.join(media.Video)
+		te.teach(5)
+		if n := c.keyframesAsked() - asked; n != 1 {
+			t.Errorf("the teacher was asked for %d keyframes, want 1", n)
+		}
+		te.every = te.frame // the next frame is the keyframe
+		te.teach(50)
+		got := w.take()
+		checkFlow(t, got)
+		if first, last := frameOf(&got[0]), frameOf(&got[len(got)-1]); first != 0 || last != 254 {
+			t.Errorf("frames %d to %d, want 0 to 254", first, last)
+		}
+		// The replay is left where it is, three times as fast as the teacher.
+		if i := slices.IndexFunc(got, func(p rtp.Packet) bool { return frameOf(&p) == 205 }); i < 0 || frameOf(&got[i-1]) > 20 {
+			t.Errorf("frame 205 is packet %d after frame %d", i, frameOf(&got[i-1]))
+		}
+		if n := c.keyframesAsked() - asked; n != 1 {
+			t.Errorf("the teacher was asked for %d keyframes, want 1", n)
+		}
+		checkFlow(t, c.wire.take())
+	})
+}
+
+// Firefox drops packets that come in the moment in which it has connected.
+func TestReplayThatIsOfNoUseIsBegunAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClass(t, media.Video)
+		te := newTeacher(c.track, 1)
+		te.teach(90)
+		asked := c.keyframesAsked()
+		l, w := c.join(media.Video)
+		te.teach(5)
+		first := w.take()
+		l.plead(c.pump)
+		synctest.Wait()
+		te.teach(20)
+		second := w.take()
+		checkFlow(t, append(first, second...))
+		if f := frameOf(&second[0]); f != 50 {
+			t.Errorf("after the plea comes frame %d, want 50 again", f)
+		}
+		l.plead(c.pump) // it may have been sent before the second replay came
+		te.teach(5)
+		if n := c.keyframesAsked() - asked; n > 1 {
+			t.Errorf("the teacher was asked for %d keyframes", n)
+		}
+	})
+}
+
 func TestStudentWaitsForTheTeacherAndForTheNextOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClass(t, media.Video)
@@ -93,19 +154,24 @@ func TestStudentWaitsForTheTeacherAndForTheNextOne(t *testing.T) {
 	})
 }
 
-func TestLossChangesTheLayerAtAKeyframe(t *testing.T) {
+func TestANarrowerNetworkChangesTheLayerAtAKeyframe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClass(t, media.Video)
 		te := newTeacher(c.track, 1)
-		te.teach(20)
-		for range 2 {
-			c.leg.hear(c.pump, []rtcp.ReceptionReport{{SSRC: 11, FractionLost: 80}}, c.pump.now())
+		limit := func(bps float64) {
+			c.leg.mu.Lock()
+			defer c.leg.mu.Unlock()
+			c.leg.net.estimator.Limit(bps, c.pump.now())
 		}
-		te.teach(10)
+		te.teach(1)
+		limit(3_000_000)
+		te.teach(1)
+		limit(1_790_000) // a little less than the best layer needs: it may go on until there is a keyframe of the next
+		te.teach(43)
 		if d := c.track.TakeDemand(); d.Layers != media.LayersOf(0, 1) || !d.Keyframes.Has(1) {
 			t.Errorf("demand %+v, want layers 0 and 1 and a keyframe of 1", d)
 		}
-		te.teach(30)
+		te.teach(15)
 		got := c.wire.take()
 		checkFlow(t, got)
 		for i := range got {
@@ -116,8 +182,42 @@ func TestLossChangesTheLayerAtAKeyframe(t *testing.T) {
 		if d := c.track.TakeDemand(); d.Layers != media.LayersOf(1) {
 			t.Errorf("after the change layers %b are wanted", d.Layers)
 		}
-		if s := c.leg.stats(); !s.Playing || s.Layer != 1 || s.Lost < 0.3 {
+		if s := c.leg.stats(); !s.Playing || s.Layer != 1 || s.Estimate != 1_790_000 {
 			t.Errorf("status %+v", s)
+		}
+	})
+}
+
+func TestAMuchNarrowerNetworkStopsThePictureAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClass(t, media.Video)
+		te := newTeacher(c.track, 1)
+		te.teach(3)
+		c.leg.mu.Lock()
+		c.leg.net.estimator.Limit(3_000_000, c.pump.now())
+		c.leg.net.estimator.Limit(300_000, c.pump.now())
+		c.leg.mu.Unlock()
+		te.teach(3) // at the next look at its network, at most 100 ms later
+		c.wire.take()
+		te.teach(10)
+		if got := c.wire.take(); len(got) > 0 {
+			t.Errorf("%d packets before a keyframe", len(got))
+		}
+		if d := c.track.TakeDemand(); d.Layers != media.LayersOf(2) || !d.Keyframes.Has(2) {
+			t.Errorf("demand %+v, want layer 2 and a keyframe of it", d)
+		}
+		te.frame = 50
+		te.teach(20)
+		got := c.wire.take()
+		checkFlow(t, got)
+		if len(got) != 60 || layerOf(&got[0]) != 2 || frameOf(&got[0]) != 50 {
+			t.Errorf("%d packets from frame %d of layer %d", len(got), frameOf(&got[0]), layerOf(&got[0]))
+		}
+		// What was lost of the old layer is of no use any more.
+		before := c.leg.stats().Resent
+		c.leg.resend(c.pump, []rtcp.NackPair{{PacketID: got[0].SequenceNumber - 1}, {PacketID: got[0].SequenceNumber}}, &media.Packet{}, c.pump.now())
+		if n := c.leg.stats().Resent - before; n != 1 {
+			t.Errorf("%d packets were sent again, want the new layer's alone", n)
 		}
 	})
 }
@@ -357,6 +457,11 @@ func TestSoundStartsLiveAndSaysWhenItWasCaptured(t *testing.T) {
 
 func TestPumpAllocatesNothing(t *testing.T) {
 	p, te := silentPump(t, 20)
+	for i, l := range p.all() {
+		if i%2 == 0 { // half of them watch their network by numbers
+			l.out.count, l.arrivals = 4, &forward.Arrivals{}
+		}
+	}
 	if n := testing.AllocsPerRun(100, func() { te.write(); p.pass() }); n != 0 {
 		t.Errorf("%v allocations for a frame of three layers", n)
 	}
@@ -374,12 +479,12 @@ func silentPump(t testing.TB, students int) (*pump, *teacher) {
 	hub := relay.NewHub(relay.Config{})
 	track, release := hub.Acquire(media.TrackID{Room: "algebra", Name: media.Camera})
 	now := int64(1)
-	p := newPump(track, release, noFan(t), newMetrics(nil, &Edge{}), func() int64 { now += 40_000; return now })
+	p := newPump(track, media.Video, release, noFan(t), newMetrics(nil, &Edge{}), func() int64 { now += 40_000; return now })
 	t.Cleanup(release)
 	for range students {
 		out := (&wire{}).binding()
 		out.stream = nowhere{}
-		l := newLeg(media.Video, out, nil, 0)
+		l := loneLeg(p, out, nil, 0)
 		l.setOpen(true, 1)
 		p.add(l)
 	}

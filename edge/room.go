@@ -3,6 +3,7 @@ package edge
 import (
 	"context"
 	"runtime"
+	"sync"
 
 	"lyceum/mesh/media"
 )
@@ -27,10 +28,14 @@ type room struct {
 // shard is some of the students of a room, served by pumps of their own: the shards share nothing but the tracks' rings.
 type shard struct {
 	// Set by newShard, never changed.
-	pumps []*pump // camera, microphone
+	pumps map[string]*pump // one for each track that the room can have
 
 	// Guarded by Edge.mu.
 	students int
+
+	legsMu sync.Mutex
+	// Guarded by legsMu.
+	legs []*leg // those that have a choice of tracks
 }
 
 // newRoom holds the room's tracks, so that they are on their way before the first subscriber has connected.
@@ -67,21 +72,16 @@ func (r *room) leaveLocked(s *shard) {
 
 // newShardLocked begins a shard. It ends with the room.
 func (r *room) newShardLocked() *shard {
-	s := &shard{}
-	for _, track := range []string{media.Camera, media.Microphone} {
+	s := &shard{pumps: map[string]*pump{}}
+	for track, kind := range kindsOf() {
 		t, release := r.edge.cfg.Hub.Acquire(media.TrackID{Room: r.name, Name: track})
-		p := newPump(t, release, r.edge.cfg.Fan, r.edge.metrics, r.edge.now)
-		s.pumps = append(s.pumps, p)
+		p := newPump(t, kind, release, r.edge.cfg.Fan, r.edge.metrics, r.edge.now)
+		p.turned = s.steer
+		s.pumps[track] = p
+	}
+	for _, p := range s.pumps {
 		r.edge.running.Go(func() { p.run(r.ctx) })
 	}
 	r.shards = append(r.shards, s)
 	return s
-}
-
-// pump returns the pump for what a leg carries.
-func (s *shard) pump(kind media.Kind) *pump {
-	if kind == media.Video {
-		return s.pumps[0]
-	}
-	return s.pumps[1]
 }

@@ -2,11 +2,14 @@ package edge
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"sync/atomic"
 
+	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
 
+	"lyceum/edge/forward"
 	"lyceum/mesh/media"
 	"lyceum/routing/wish"
 )
@@ -25,6 +28,9 @@ type sender struct {
 type binding struct {
 	ssrc, repair uint32 // repair is 0 when the subscriber takes no repair packets
 	stamp        uint8  // the id of abs-capture-time, 0 when it was not offered
+	sendTime     uint8  // the id of abs-send-time for video, 0 for none
+	count        uint8  // the id of transport-wide numbers, for a player that reports nothing better; 0 for none
+	dependency   uint8  // the id of dependency descriptors, 0 when they were not offered
 	cname        string
 	codecs       []codec // in the subscriber's order of preference
 	stream       webrtc.TrackLocalWriter
@@ -35,16 +41,17 @@ type codec struct {
 	media.Codec
 	payload uint8
 	repair  uint8 // the payload type of its repair packets, 0 for none
-	vp8     bool
+	format  forward.Format
 }
 
 var errNoCodec = errors.New("no codec in common")
 
-func newSender(kind media.Kind, room string) *sender {
-	if kind == media.Audio {
-		return &sender{kind: webrtc.RTPCodecTypeAudio, id: media.Microphone, room: room}
+func newSender(p part, room string) *sender {
+	s := &sender{kind: webrtc.RTPCodecTypeVideo, id: p.name, room: room}
+	if p.kind == media.Audio {
+		s.kind = webrtc.RTPCodecTypeAudio
 	}
-	return &sender{kind: webrtc.RTPCodecTypeVideo, id: media.Camera, room: room}
+	return s
 }
 
 // ID names the track within the stream.
@@ -71,7 +78,7 @@ func (s *sender) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, er
 		if len(b.codecs) == 0 {
 			first = p
 		}
-		known := codec{payload: uint8(p.PayloadType), vp8: strings.EqualFold(p.MimeType, webrtc.MimeTypeVP8), Codec: media.Codec{
+		known := codec{payload: uint8(p.PayloadType), format: forward.FormatOf(p.MimeType), Codec: media.Codec{
 			MimeType: p.MimeType, ClockRate: p.ClockRate, Channels: p.Channels, Fmtp: p.SDPFmtpLine,
 		}}
 		if repair := repairOf(p.PayloadType, all); b.repair != 0 {
@@ -84,9 +91,23 @@ func (s *sender) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, er
 	}
 	for _, e := range c.HeaderExtensions() {
 		// Other ids do not fit the one-byte form (RFC 8285, section 4.2).
-		if e.URI == wish.AbsCaptureTime && e.ID >= 1 && e.ID <= 14 {
-			b.stamp = uint8(e.ID)
+		if e.ID < 1 || e.ID > 14 {
+			continue
 		}
+		switch e.URI {
+		case wish.AbsCaptureTime:
+			b.stamp = uint8(e.ID)
+		case sdp.ABSSendTimeURI:
+			b.sendTime = uint8(e.ID)
+		case wish.DependencyDescriptor:
+			b.dependency = uint8(e.ID)
+		case sdp.TransportCCURI:
+			b.count = uint8(e.ID)
+		}
+	}
+	// A packet that is sent again as it was must not carry another time or number.
+	if s.kind == webrtc.RTPCodecTypeAudio || slices.ContainsFunc(b.codecs, func(c codec) bool { return c.repair == 0 }) {
+		b.sendTime, b.count = 0, 0
 	}
 	s.bound.Store(b)
 	return first, nil

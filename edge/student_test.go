@@ -75,8 +75,13 @@ func newNode(t *testing.T, change func(*Config)) *node {
 
 // teach writes a camera and a microphone in real time until the test or stop ends it.
 func (n *node) teach(source uint32) (stop func()) {
-	camera, freeCamera := n.hub.Acquire(media.TrackID{Room: "algebra", Name: media.Camera})
-	sound, freeSound := n.hub.Acquire(media.TrackID{Room: "algebra", Name: media.Microphone})
+	return n.publish(source, media.Camera, media.Microphone)
+}
+
+// publish writes a picture and a sound in real time until the test or stop ends it.
+func (n *node) publish(source uint32, picture, voice string) (stop func()) {
+	camera, freeCamera := n.hub.Acquire(media.TrackID{Room: "algebra", Name: picture})
+	sound, freeSound := n.hub.Acquire(media.TrackID{Room: "algebra", Name: voice})
 	te := newTeacher(camera, source)
 	sound.Start(media.TrackInfo{
 		Kind: media.Audio, Source: source, Layers: make([]media.LayerInfo, 1),
@@ -117,7 +122,8 @@ type student struct {
 
 	mu      sync.Mutex
 	packets map[webrtc.RTPCodecType][]rtp.Packet
-	repairs int // packets that came as repair packets
+	tracks  map[string]int // packets of each track, by its name in the answer
+	repairs int            // packets that came as repair packets
 }
 
 // newPlayer makes a peer connection that wants sound and picture. Change may take codecs away.
@@ -154,7 +160,7 @@ func newPlayerWith(t *testing.T, settings webrtc.SettingEngine, codecs ...webrtc
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = pc.Close() })
-	s := &student{t: t, pc: pc, packets: map[webrtc.RTPCodecType][]rtp.Packet{}}
+	s := &student{t: t, pc: pc, packets: map[webrtc.RTPCodecType][]rtp.Packet{}, tracks: map[string]int{}}
 	pc.OnTrack(s.read)
 	for _, kind := range []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio, webrtc.RTPCodecTypeVideo} {
 		if _, err := pc.AddTransceiverFromKind(kind, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly}); err != nil {
@@ -172,6 +178,7 @@ func (s *student) read(track *webrtc.TrackRemote, _ *webrtc.RTPReceiver) {
 		}
 		s.mu.Lock()
 		s.packets[track.Kind()] = append(s.packets[track.Kind()], *p)
+		s.tracks[track.ID()]++
 		if attributes.Get(webrtc.AttributeRtxSequenceNumber) != nil {
 			s.repairs++
 		}

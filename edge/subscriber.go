@@ -11,6 +11,7 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"lyceum/edge/fan"
+	"lyceum/mesh/media"
 )
 
 // Subscriber is one student's session.
@@ -19,6 +20,7 @@ type Subscriber struct {
 	edge    *Edge
 	rq      SubscribeRequest
 	pc      *webrtc.PeerConnection
+	parts   []part
 	legs    []*leg
 	senders []*webrtc.RTPSender // one for each leg
 	since   time.Time
@@ -43,6 +45,7 @@ type Subscriber struct {
 	signal sync.Mutex // one offer at a time
 
 	sources, channels atomic.Int32 // that the subscriber has named and opened
+	listening         atomic.Bool  // the connection opens the feedback
 }
 
 // newSubscriber makes a peer connection and its answer. What it makes is closed again if it fails.
@@ -51,6 +54,7 @@ func (e *Edge) newSubscriber(ctx context.Context, rq SubscribeRequest, began int
 	if err != nil {
 		return nil, "", err
 	}
+	rq.Offer = "" // it is large, and of no use any more
 	var cfg webrtc.Configuration
 	if e.cfg.Certificate != nil {
 		cfg.Certificates = []webrtc.Certificate{*e.cfg.Certificate}
@@ -76,8 +80,8 @@ func (e *Edge) newSubscriber(ctx context.Context, rq SubscribeRequest, began int
 		return nil, "", fmt.Errorf("%w: %w", ErrOffer, err)
 	}
 	var ends []*sender
-	for _, kind := range o.kinds {
-		end := newSender(kind, rq.Room)
+	for _, part := range o.parts {
+		end := newSender(part, rq.Room)
 		rtpSender, err := pc.AddTrack(end)
 		if err != nil {
 			return nil, "", fmt.Errorf("%w: add the %s: %w", ErrOffer, end.id, err)
@@ -89,13 +93,23 @@ func (e *Edge) newSubscriber(ctx context.Context, rq SubscribeRequest, began int
 	if answer, err = s.answer(ctx); err != nil {
 		return nil, "", err
 	}
+	pictures := &network{}
 	for i, end := range ends {
 		out := end.bound.Load()
 		if out == nil {
 			return nil, "", fmt.Errorf("%w: there is no codec in common for the %s", ErrOffer, end.id)
 		}
-		s.legs = append(s.legs, newLeg(o.kinds[i], out, pc.WriteRTCP, began))
+		net := pictures
+		if o.parts[i].kind == media.Audio {
+			net = &network{}
+		}
+		l := newLeg(o.parts[i].kind, out, net, pc.WriteRTCP, began)
+		if l.kind == media.Video {
+			net.legs = append(net.legs, l)
+		}
+		s.legs = append(s.legs, l)
 	}
+	s.parts = o.parts
 	return s, answer, nil
 }
 
@@ -176,7 +190,7 @@ func (s *Subscriber) run() {
 	defer close(s.done)
 	defer s.edge.leave(s)
 	for _, l := range s.legs {
-		s.shard.pump(l.kind).add(l)
+		s.shard.enter(l)
 	}
 	s.follow()
 	s.deafen()
@@ -185,7 +199,7 @@ func (s *Subscriber) run() {
 	}
 	for _, l := range s.legs {
 		l.setOpen(false, s.edge.now())
-		s.shard.pump(l.kind).remove(l)
+		s.shard.exit(l)
 	}
 	if err := s.pc.Close(); err != nil {
 		s.edge.cfg.Logger.Debug("subscriber did not close well", "room", s.rq.Room, "subject", s.rq.Subject, "err", err)

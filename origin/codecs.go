@@ -17,7 +17,8 @@ func mediaEngine(offer string) (*webrtc.MediaEngine, error) {
 	}
 	feedback := []webrtc.RTCPFeedback{{Type: "ccm", Parameter: "fir"}, {Type: "nack"}, {Type: "nack", Parameter: "pli"}}
 	engine, err := wish.Codecs(&d, feedback,
-		sdp.SDESMidURI, sdp.SDESRTPStreamIDURI, sdp.SDESRepairRTPStreamIDURI, wish.AbsCaptureTime)
+		sdp.SDESMidURI, sdp.SDESRTPStreamIDURI, sdp.SDESRepairRTPStreamIDURI, wish.AbsCaptureTime,
+		wish.DependencyDescriptor)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrOffer, err)
 	}

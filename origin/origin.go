@@ -14,11 +14,15 @@ import (
 	"github.com/pion/interceptor"
 	"github.com/pion/interceptor/pkg/report"
 	"github.com/pion/webrtc/v4"
+
+	"lyceum/mesh/media"
 )
 
 var (
 	// ErrOccupied: somebody publishes in the room already.
 	ErrOccupied = errors.New("another teacher is already publishing in this room")
+	// ErrSource: there is no such source.
+	ErrSource = errors.New(`a publication is of the "camera", which is meant without a word, or of the "screen"`)
 	// ErrOffer: the publisher's SDP offer cannot be answered.
 	ErrOffer = errors.New("the SDP offer cannot be answered")
 	// ErrClosed: the node is shutting down.
@@ -35,7 +39,7 @@ var (
 	ErrLeft = errors.New("the publisher left")
 )
 
-// Origin is the publishers of this node, at most one in each room.
+// Origin is the publishers of this node, in each room at most one of the camera and one of the screen.
 type Origin struct {
 	// Set by New, never changed.
 	cfg     Config
@@ -44,9 +48,32 @@ type Origin struct {
 
 	mu sync.Mutex
 	// Guarded by mu.
-	rooms  map[string]*Publisher
+	seats  map[seat]*Publisher
 	source uint32 // the last one given
 	closed bool
+}
+
+// seat is what one publisher at most can have.
+type seat struct {
+	room   string
+	source Source
+}
+
+// Source is what a publication shows.
+type Source string
+
+// The sources of a room. A teacher may publish both at once, each in a session of its own.
+const (
+	FromCamera Source = "camera" // and its microphone
+	FromScreen Source = "screen" // and what is heard from it
+)
+
+// tracks names the tracks of a source.
+func (s Source) tracks() (picture, sound string) {
+	if s == FromScreen {
+		return media.Screen, media.ScreenSound
+	}
+	return media.Camera, media.Microphone
 }
 
 // New makes an origin without publishers.
@@ -66,7 +93,7 @@ func New(cfg Config) (*Origin, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	o := &Origin{cfg: cfg, rooms: map[string]*Publisher{}}
+	o := &Origin{cfg: cfg, seats: map[seat]*Publisher{}}
 	o.metrics = newMetrics(cfg.Registerer, o)
 	return o, nil
 }
@@ -76,8 +103,8 @@ func (o *Origin) Run(ctx context.Context) error {
 	<-ctx.Done()
 	o.mu.Lock()
 	o.closed = true
-	publishers := make([]*Publisher, 0, len(o.rooms))
-	for _, p := range o.rooms {
+	publishers := make([]*Publisher, 0, len(o.seats))
+	for _, p := range o.seats {
 		publishers = append(publishers, p)
 	}
 	o.mu.Unlock()
@@ -96,9 +123,14 @@ type PublishRequest struct {
 	Subject string
 	// Name is what others see.
 	Name string
+	// Source is what is published; "" is FromCamera.
+	Source Source
 	// Offer is the SDP offer, checked by wish.CheckOffer.
 	Offer string
 }
+
+// seat is what the publisher needs.
+func (rq *PublishRequest) seat() seat { return seat{rq.Room, rq.Source} }
 
 // A session of the same person is replaced by a new one when it has sent nothing for quiet, or has not begun to send
 // within patience. A browser that was closed or an encoder that crashed sends nothing from that moment on; one that sends,
@@ -108,9 +140,16 @@ const (
 	patience = 5 * time.Second
 )
 
-// Publish makes a publisher and the SDP answer for it, with all candidates. A session of the same person in the same room
+// Publish makes a publisher and the SDP answer for it, with all candidates. A session of the same person for the same source
 // that has gone quiet ends: its browser was reloaded, or its encoder restarted. Whoever else comes gets ErrOccupied.
 func (o *Origin) Publish(ctx context.Context, rq PublishRequest) (*Publisher, string, error) {
+	switch rq.Source {
+	case FromCamera, FromScreen:
+	case "":
+		rq.Source = FromCamera
+	default:
+		return nil, "", fmt.Errorf("publish in room %s: %w", rq.Room, ErrSource)
+	}
 	if err := o.free(rq); err != nil {
 		return nil, "", fmt.Errorf("publish in room %s: %w", rq.Room, err)
 	}
@@ -122,7 +161,7 @@ func (o *Origin) Publish(ctx context.Context, rq PublishRequest) (*Publisher, st
 		_ = p.pc.Close() // it never opened
 		return nil, "", fmt.Errorf("publish in room %s: %w", rq.Room, err)
 	}
-	o.cfg.Logger.Info("publisher begins", "room", rq.Room, "subject", rq.Subject)
+	o.cfg.Logger.Info("publisher begins", "room", rq.Room, "source", string(rq.Source), "subject", rq.Subject)
 	return p, answer, nil
 }
 
@@ -137,7 +176,7 @@ func (o *Origin) freeLocked(rq PublishRequest) error {
 	if o.closed {
 		return ErrClosed
 	}
-	p := o.rooms[rq.Room]
+	p := o.seats[rq.seat()]
 	if p == nil || p.isClosing() {
 		return nil
 	}
@@ -156,8 +195,8 @@ func (o *Origin) enter(p *Publisher) error {
 	}
 	o.source = max(o.source+1, uint32(p.since.Unix()))
 	p.source = o.source
-	before := o.rooms[p.rq.Room]
-	o.rooms[p.rq.Room] = p
+	before := o.seats[p.rq.seat()]
+	o.seats[p.rq.seat()] = p
 	if before != nil {
 		before.Close(ErrReplaced)
 	}
@@ -169,8 +208,8 @@ func (o *Origin) enter(p *Publisher) error {
 func (o *Origin) leave(p *Publisher) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.rooms[p.rq.Room] == p {
-		delete(o.rooms, p.rq.Room)
+	if o.seats[p.rq.seat()] == p {
+		delete(o.seats, p.rq.seat())
 	}
 }
 
@@ -178,31 +217,36 @@ func (o *Origin) leave(p *Publisher) {
 func (o *Origin) Publishers() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return len(o.rooms)
+	return len(o.seats)
 }
 
 // Rooms lists the rooms that have a publisher here, in the order of their names.
 func (o *Origin) Rooms() []string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return slices.Sorted(maps.Keys(o.rooms))
+	rooms := map[string]bool{}
+	for at := range o.seats {
+		rooms[at.room] = true
+	}
+	return slices.Sorted(maps.Keys(rooms))
 }
 
-// CloseRoom ends the publisher of a room, if there is one, for a reason such as that the room has another home now.
+// CloseRoom ends the publishers of a room, for a reason such as that the room has another home now.
 func (o *Origin) CloseRoom(room string, reason error) {
 	o.mu.Lock()
-	p := o.rooms[room]
-	o.mu.Unlock()
-	if p != nil {
-		p.Close(reason)
+	defer o.mu.Unlock()
+	for at, p := range o.seats {
+		if at.room == room {
+			p.Close(reason)
+		}
 	}
 }
 
 // Status lists the publishers by room.
 func (o *Origin) Status() []RoomStatus {
 	o.mu.Lock()
-	publishers := make([]*Publisher, 0, len(o.rooms))
-	for _, p := range o.rooms {
+	publishers := make([]*Publisher, 0, len(o.seats))
+	for _, p := range o.seats {
 		publishers = append(publishers, p)
 	}
 	o.mu.Unlock()
@@ -210,7 +254,7 @@ func (o *Origin) Status() []RoomStatus {
 	for _, p := range publishers {
 		list = append(list, p.Stats())
 	}
-	slices.SortFunc(list, func(a, b RoomStatus) int { return cmp.Compare(a.Room, b.Room) })
+	slices.SortFunc(list, func(a, b RoomStatus) int { return cmp.Or(cmp.Compare(a.Room, b.Room), cmp.Compare(a.Source, b.Source)) })
 	return list
 }
 

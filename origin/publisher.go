@@ -24,7 +24,7 @@ const (
 	measureTicks = 50
 )
 
-// Publisher is one person who sends a camera, a microphone or both into a room.
+// Publisher is one person who sends a camera, a microphone or both into a room, or a screen.
 type Publisher struct {
 	// Set by newPublisher and enter, never changed.
 	o      *Origin
@@ -43,7 +43,7 @@ type Publisher struct {
 	readers   sync.WaitGroup
 
 	// Set by run before ready is closed.
-	camera, microphone *feed
+	picture, sound *feed
 
 	heard atomic.Int64 // when media came last, in nanoseconds since the Unix epoch; 0 is never
 
@@ -176,7 +176,7 @@ func (p *Publisher) Err() error {
 
 // Stats is the publisher for /status.
 func (p *Publisher) Stats() RoomStatus {
-	s := RoomStatus{Room: p.rq.Room, Subject: p.rq.Subject, Name: p.rq.Name, Since: p.since, Tracks: []TrackStatus{}}
+	s := RoomStatus{Room: p.rq.Room, Source: p.rq.Source, Subject: p.rq.Subject, Name: p.rq.Name, Since: p.since, Tracks: []TrackStatus{}}
 	select {
 	case <-p.connected:
 		s.Connected = true
@@ -196,7 +196,7 @@ func (p *Publisher) Stats() RoomStatus {
 // feeds is for after ready.
 func (p *Publisher) feeds() []*feed {
 	var list []*feed
-	for _, f := range []*feed{p.camera, p.microphone} {
+	for _, f := range []*feed{p.picture, p.sound} {
 		if f != nil {
 			list = append(list, f)
 		}
@@ -210,12 +210,12 @@ func (p *Publisher) run(before *Publisher) {
 	if before != nil {
 		<-before.done // a track has one writer
 	}
-	id := func(name string) media.TrackID { return media.TrackID{Room: p.rq.Room, Name: name} }
+	picture, sound := p.rq.Source.tracks()
 	if p.video {
-		p.camera = newFeed(p.o.cfg.Hub, id(media.Camera), media.Video, p.source, p.o.metrics)
+		p.picture = newFeed(p.o.cfg.Hub, media.TrackID{Room: p.rq.Room, Name: picture}, media.Video, p.source, p.o.metrics)
 	}
 	if p.audio {
-		p.microphone = newFeed(p.o.cfg.Hub, id(media.Microphone), media.Audio, p.source, p.o.metrics)
+		p.sound = newFeed(p.o.cfg.Hub, media.TrackID{Room: p.rq.Room, Name: sound}, media.Audio, p.source, p.o.metrics)
 	}
 	close(p.ready)
 	p.serve()
@@ -230,7 +230,7 @@ func (p *Publisher) run(before *Publisher) {
 	p.o.leave(p)
 	err := p.Err()
 	p.o.metrics.ended.WithLabelValues(reason(err)).Inc()
-	p.o.cfg.Logger.Info("publisher ends", "room", p.rq.Room, "subject", p.rq.Subject, "err", err)
+	p.o.cfg.Logger.Info("publisher ends", "room", p.rq.Room, "source", string(p.rq.Source), "subject", p.rq.Subject, "err", err)
 }
 
 // serve asks the publisher for what is missing until it closes.
@@ -293,9 +293,9 @@ func (p *Publisher) begin(remote *webrtc.TrackRemote, receiver *webrtc.RTPReceiv
 	case <-p.closing:
 		return
 	}
-	f := p.microphone
+	f := p.sound
 	if remote.Kind() == webrtc.RTPCodecTypeVideo {
-		f = p.camera
+		f = p.picture
 	}
 	p.mu.Lock()
 	if p.gone || f == nil {
@@ -308,8 +308,11 @@ func (p *Publisher) begin(remote *webrtc.TrackRemote, receiver *webrtc.RTPReceiv
 	codec := codecOf(remote)
 	l := &layer{ssrc: uint32(remote.SSRC()), rid: remote.RID()}
 	for _, e := range receiver.GetParameters().HeaderExtensions {
-		if e.URI == wish.AbsCaptureTime {
+		switch e.URI {
+		case wish.AbsCaptureTime:
 			l.capture = uint8(e.ID)
+		case wish.DependencyDescriptor:
+			l.dependency = &dependency{id: uint8(e.ID)}
 		}
 	}
 	for _, fb := range remote.Codec().RTCPFeedback {

@@ -2,9 +2,10 @@ package origin
 
 import "time"
 
-// RoomStatus is the publisher of one room, for /status.
+// RoomStatus is one publisher of a room, for /status.
 type RoomStatus struct {
 	Room      string        `json:"room"`
+	Source    Source        `json:"source"`
 	Subject   string        `json:"subject"`
 	Name      string        `json:"name,omitempty"`
 	Since     time.Time     `json:"since"`
@@ -12,7 +13,7 @@ type RoomStatus struct {
 	Tracks    []TrackStatus `json:"tracks"`
 }
 
-// TrackStatus is one camera or microphone of a publisher.
+// TrackStatus is one track of a publisher.
 type TrackStatus struct {
 	Name   string        `json:"name"`
 	Codec  string        `json:"codec,omitempty"` // "" until its first packet

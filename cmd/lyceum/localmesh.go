@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -39,14 +40,19 @@ const (
 	localhost    = "127.0.0.1"
 )
 
-// localMesh is a cluster of nodes on loopback.
+// localMesh is a cluster of nodes on loopback, but for their media.
 type localMesh struct {
-	dir  string
-	base int
+	dir   string
+	base  int
+	media string // the address for WebRTC
 }
 
 func (m localMesh) addr(i, port int) string {
-	return net.JoinHostPort(localhost, strconv.Itoa(m.base+i*portBlock+port))
+	host := localhost
+	if port == portWebRTC {
+		host = m.media
+	}
+	return net.JoinHostPort(host, strconv.Itoa(m.base+i*portBlock+port))
 }
 
 func (m localMesh) url(i int) string       { return "http://" + m.addr(i, portHTTP) }
@@ -58,9 +64,18 @@ func (m localMesh) data(i int) string      { return filepath.Join(m.dir, "data",
 func (m localMesh) secret(f string) string { return filepath.Join(m.secrets(), f) }
 
 // newLocalMesh makes the configuration and, unless dir has them from before, the secrets of a mesh in dir. With base 0
-// it takes the first blocks of ports that are free.
-func newLocalMesh(dir string, base int) (localMesh, error) {
-	m := localMesh{dir: dir, base: base}
+// it takes the first blocks of ports that are free. Media is the address for WebRTC.
+func newLocalMesh(dir string, base int, media string) (localMesh, error) {
+	m := localMesh{dir: dir, base: base, media: media}
+	a, err := netip.ParseAddr(media)
+	if err != nil {
+		return m, fmt.Errorf("--media must be an address: %w", err)
+	}
+	c, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(a, 0)))
+	if err != nil {
+		return m, fmt.Errorf("--media must be an address of this machine: %w", err)
+	}
+	_ = c.Close()
 	if base == 0 {
 		m.base = basePort
 		for m.free() != nil && m.base < basePort+40*baseStride {

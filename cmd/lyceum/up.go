@@ -39,6 +39,8 @@ func newUp() *cobra.Command {
 	f.BoolVar(&u.json, "json", false, "print one line of JSON when ready and nothing else")
 	f.StringVar(&u.dir, "data", "", "the folder for keys, rooms and logs; empty makes a new one")
 	f.IntVar(&u.base, "port", 0, "the first of 30 ports; 0 takes 7700, or the next that are free")
+	f.StringVar(&u.media, "media", localhost, "the address of this machine on which nodes exchange media with browsers; Firefox\n"+
+		"takes none from loopback addresses, so give it another one")
 	return cmd
 }
 
@@ -47,6 +49,7 @@ type up struct {
 	demo, json bool
 	dir        string
 	base       int
+	media      string
 
 	mesh     localMesh
 	children *children
@@ -65,7 +68,7 @@ func (u *up) run(ctx context.Context) (err error) {
 	if u.dir, err = filepath.Abs(u.dir); err != nil {
 		return fmt.Errorf("find the data folder: %w", err)
 	}
-	if u.mesh, err = newLocalMesh(u.dir, u.base); err != nil {
+	if u.mesh, err = newLocalMesh(u.dir, u.base, u.media); err != nil {
 		return err
 	}
 	if u.children, err = newChildren(filepath.Join(u.dir, "logs")); err != nil {

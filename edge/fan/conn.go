@@ -15,8 +15,8 @@ import (
 // flushes at once; only a lone packet waits so long.
 const patience = 2 * time.Millisecond
 
-// Conn is a UDP socket that many WebRTC connections share. Media that they write is gathered and leaves with the next
-// flush; what keeps a connection alive (STUN, DTLS, RTCP) leaves at once.
+// Conn is a UDP socket that many WebRTC connections share. Media and reports that they write are gathered and leave with the
+// next flush; what keeps a connection alive (STUN, DTLS) leaves at once.
 type Conn struct {
 	*net.UDPConn
 
@@ -28,7 +28,7 @@ type Conn struct {
 	metrics *metrics
 	log     *slog.Logger
 
-	out     egress
+	port    port
 	trains  atomic.Bool // the kernel cuts trains
 	waiting atomic.Bool // something is gathered
 
@@ -66,32 +66,53 @@ func (c *Conn) reaches(a netip.Addr) bool {
 	return a.Unmap().Is4() == c.local.Addr().Is4()
 }
 
-// ReadFromAddrPort reads a packet that is for a WebRTC connection: all but the RTCP that an ear listens to.
+// ReadFromAddrPort reads a packet that is for a WebRTC connection: all but the RTCP that an ear listens to. It is for one
+// goroutine.
 func (c *Conn) ReadFromAddrPort(b []byte) (int, netip.AddrPort, error) {
 	for {
-		n, from, err := c.ReadFromUDPAddrPort(b)
-		if err != nil || !isControl(b[:n]) || !c.heard(b[:n], from) {
-			return n, from, err
+		if !c.port.reading {
+			n, from, err := c.ReadFromUDPAddrPort(b)
+			if err != nil || !c.heard(b[:n], from) {
+				return n, from, err
+			}
+			continue
+		}
+		packet, from, err := c.port.next()
+		if err != nil || !c.heard(packet, from) {
+			return copy(b, packet), from, err
 		}
 	}
 }
 
-// heard gives RTCP to the ear of its sender, if there is one.
+// heard gives RTCP to the ear of its sender, if there is one. Who has none and sends what is not media connects.
 func (c *Conn) heard(b []byte, from netip.AddrPort) bool {
 	c.earsMu.RLock()
 	e := c.ears[netip.AddrPortFrom(from.Addr().Unmap(), from.Port())]
 	c.earsMu.RUnlock()
 	if e == nil {
+		if len(b) > 0 && b[0]>>6 != 2 {
+			c.port.soon = soonLooks
+		}
+		return false
+	}
+	if !isControl(b) {
 		return false
 	}
 	e.take(b, c.metrics)
 	return true
 }
 
-// WriteToAddrPort sends a packet, or gathers it if it is media. What becomes of gathered media is counted and not told.
+// WriteToAddrPort sends a packet, or gathers it if it is RTP or RTCP. What becomes of what is gathered is counted and not told.
 func (c *Conn) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
-	if !isMedia(b) || len(b) > MaxPacket || to.Addr().Zone() != "" {
+	if to.Addr().Zone() != "" || !c.port.reading && (!isGathered(b) || len(b) > MaxPacket) {
 		return c.WriteToUDPAddrPort(b, to)
+	}
+	if !isGathered(b) || len(b) > MaxPacket {
+		raw := c.sockaddr(to)
+		if err := c.port.write(b, &raw); err != nil {
+			return 0, fmt.Errorf("send to %s: %w", to, err)
+		}
+		return len(b), nil
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -107,12 +128,10 @@ func (c *Conn) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
 	return len(b), nil
 }
 
-// isMedia tells RTP from what else shares a socket: STUN, DTLS and RTCP (RFC 7983, RFC 5761).
-func isMedia(b []byte) bool {
-	return len(b) >= 12 && b[0]>>6 == 2 && (b[1] < 192 || b[1] > 223)
-}
+// isGathered tells RTP and RTCP from what else shares a socket: STUN and DTLS (RFC 7983).
+func isGathered(b []byte) bool { return len(b) >= 8 && b[0]>>6 == 2 }
 
-// isControl tells RTCP.
+// isControl tells RTCP from RTP (RFC 5761).
 func isControl(b []byte) bool {
 	return len(b) >= 8 && b[0]>>6 == 2 && b[1] >= 192 && b[1] <= 223
 }
@@ -131,6 +150,6 @@ func (c *Conn) flush() {
 // Close closes the socket. What is still gathered is sent before.
 func (c *Conn) Close() error {
 	c.flush()
-	c.out.close()
+	c.port.close()
 	return c.UDPConn.Close()
 }

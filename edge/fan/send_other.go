@@ -2,17 +2,30 @@
 
 package fan
 
-import "net/netip"
+import (
+	"net"
+	"net/netip"
+)
 
 // sockaddr is not needed where packets are sent one by one.
 type sockaddr struct{}
 
 type outgoing struct{}
 
-// egress is not needed either.
-type egress struct{}
+// soonLooks means nothing where packets are waited for one by one.
+const soonLooks = 0
 
-func (*egress) close() {}
+// port is not there either: the socket itself is used.
+type port struct {
+	reading bool
+	soon    int
+}
+
+func (*port) close() {}
+
+func (*port) next() ([]byte, netip.AddrPort, error) { return nil, netip.AddrPort{}, net.ErrClosed }
+
+func (*port) write([]byte, *sockaddr) error { return net.ErrClosed }
 
 func (*outgoing) init(*queue) {}
 

@@ -83,6 +83,10 @@ func TestSealedPacketsAreOpenedByTheOtherSide(t *testing.T) {
 				if i%4500 == 0 {
 					h.TimeID, h.Time = 5, 0x99aabbcc
 				}
+				if i%3500 == 0 {
+					h.CountID, h.Count = 4, 0xcdef
+					h.RawID, h.Raw = 8, bytes.Repeat([]byte{7}, 1+i/3500*3)
+				}
 				if i%2500 == 0 {
 					h.Padding = uint8(1 + i/2500%200)
 				}
@@ -103,11 +107,17 @@ func TestSealedPacketsAreOpenedByTheOtherSide(t *testing.T) {
 					p.PayloadType != 96 || p.Marker != h.Marker || p.PaddingSize != h.Padding {
 					t.Fatalf("packet %d is %v", at, p)
 				}
+				if raw := p.GetExtension(8); !bytes.Equal(raw, h.Raw) {
+					t.Fatalf("packet %d carries %x, want %x", i, raw, h.Raw)
+				}
 				if stamp := hex.EncodeToString(p.GetExtension(3)); (stamp == "1122334455667788") != (h.StampID != 0) {
 					t.Fatalf("packet %d is stamped %q", at, stamp)
 				}
 				if sent := hex.EncodeToString(p.GetExtension(5)); (sent == "aabbcc") != (h.TimeID != 0) {
 					t.Fatalf("packet %d was sent at %q", at, sent)
+				}
+				if count := hex.EncodeToString(p.GetExtension(4)); (count == "cdef") != (h.CountID != 0) {
+					t.Fatalf("packet %d has number %q", at, count)
 				}
 				last = at
 			}
@@ -150,7 +160,7 @@ func TestAPacketThatIsTooLargeIsRefused(t *testing.T) {
 	if err := s.Send(b, r.paths[0], &Header{}, make([]byte, 1500)); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("%v", err)
 	}
-	if err := s.Send(b, r.paths[0], &Header{StampID: 1, TimeID: 2, Padding: 26}, make([]byte, 1462)); err != nil {
+	if err := s.Send(b, r.paths[0], &Header{StampID: 1, TimeID: 2, CountID: 3, Padding: 26}, make([]byte, 1462)); err != nil {
 		t.Errorf("the largest payload of a repair: %v", err)
 	}
 	b.Done()

@@ -1,82 +1,142 @@
 package forward
 
-import (
-	"cmp"
-	"slices"
-
-	"lyceum/mesh/media"
-)
+import "math"
 
 const (
-	lossy = 0.10 // a fraction lost that the picture does not survive
-	clean = 0.02 // a fraction lost that repair hides
+	// MaxWants bounds the tracks that an Allocator divides a network among.
+	MaxWants = 8
 
-	// Times in microseconds. A step up that fails makes the next one wait twice as long, up to the last.
-	firstHold = 10_000_000
-	lastHold  = 120_000_000
-	trial     = 30_000_000 // how soon a step down condemns the step up before it
+	// Times in microseconds.
+	mildTime  = 1_500_000  // how long a need may lie a little above what there is
+	riseTime  = 500_000    // how long there must be enough for a step up
+	firstHold = 5_000_000  // after a step down, before the next one up
+	lastHold  = 40_000_000 // the same after steps up that failed, each of which doubles it
+	trial     = 15_000_000 // how soon a step down condemns the step up before it
 )
 
-// Order returns the layers from best to worst by what was measured: pixels, then bitrate, then the publisher's order. The
-// names that publishers give to layers say nothing: OBS calls its largest "0", some call their smallest so.
-func Order(layers []media.LayerInfo) []media.Layer {
-	order := make([]media.Layer, min(len(layers), media.MaxLayers))
-	for i := range order {
-		order[i] = media.Layer(i)
-	}
-	slices.SortStableFunc(order, func(a, b media.Layer) int {
-		x, y := &layers[a], &layers[b]
-		return cmp.Or(cmp.Compare(int(y.Width)*int(y.Height), int(x.Width)*int(x.Height)), cmp.Compare(y.Bitrate, x.Bitrate))
-	})
-	return order
-}
+var (
+	// stay is what a layer that is served already must not exceed: what players report of a network that is just wide
+	// enough lies somewhat below what they get. The lowest layer is given up last, since nothing is left after it.
+	stay = Margin{Lowest: 0.6, Upper: 0.9}
+	// severe is what cannot wait for mildTime to pass.
+	severe = Margin{Lowest: 0.45, Upper: 0.72}
+	// fits is what a step down goes to.
+	fits = Margin{Lowest: 0.6, Upper: 1}
+	// rise is what must fit before a step up.
+	rise = Margin{Lowest: 1.05, Upper: 1.12}
+)
 
-// Allocator decides by loss reports how many layers below the best one subscriber is served. The zero value is ready.
+// Allocator decides how many layers of each track one subscriber is served, by Allocate and by what was decided before:
+// down at once, or soon where little is missing; up only when there has been room for some time. The zero value is ready
+// and serves all that there is until something is known of the network.
 type Allocator struct {
-	down  int
-	bad   int   // lossy reports in a row
-	clean int64 // since when the reports are clean, 0 if they are not
-	hold  int64 // how long they must be clean before a step up
-	up    int64 // when the last step up was, 0 for never
+	granted [MaxWants]int
+	begun   [MaxWants]bool
+	mild    int64 // since when a little too much is served, 0 if it is not
+	rising  int64 // since when there is room for more, 0 if there is not
+	downAt  int64 // the last step down, 0 for never
+	upAt    int64 // the last step up, 0 for never or when it has proved itself
+	hold    int64
 }
 
-// Report takes in the fraction of packets lost since the last report, while there are so many layers to choose from.
-func (a *Allocator) Report(lost float64, layers int, now int64) {
+// Decide decides anew while a network carries so many bits per second; infinite means that nothing is known of it. It
+// reports whether something has changed. More than MaxWants tracks are not served.
+func (a *Allocator) Decide(budget float64, wants []Want, now int64) (changed bool) {
+	wants = wants[:min(len(wants), MaxWants)]
 	if a.hold == 0 {
 		a.hold = firstHold
 	}
-	if lost < clean {
-		a.bad = 0
-		if a.clean == 0 {
-			a.clean = now
+	if a.upAt != 0 && now-a.upAt > trial {
+		a.upAt, a.hold = 0, firstHold
+	}
+	var can, more [MaxWants]int
+	Allocate(budget, wants, stay, can[:])
+	Allocate(budget, wants, rise, more[:])
+	down, up := false, false
+	for i := range wants {
+		g := &a.granted[i]
+		if !a.begun[i] && len(wants[i].Rates) > 0 {
+			a.begun[i], *g = true, len(wants[i].Rates)
+			changed = true
 		}
-		if a.up != 0 && now-a.up > trial {
-			a.up, a.hold = 0, firstHold
+		if *g > len(wants[i].Rates) {
+			*g, changed = len(wants[i].Rates), true // by the subscriber's wish, or the teacher's
 		}
-		if a.down > 0 && now-a.clean >= a.hold {
-			a.down--
-			a.clean, a.up = now, now
+		down = down || *g > can[i]
+		up = up || *g < more[i]
+	}
+	switch {
+	case down:
+		a.rising = 0
+		if a.mild == 0 {
+			a.mild = now
 		}
-		return
+		return a.lower(budget, wants, &can, now) || changed
+	case up:
+		a.mild = 0
+		if a.rising == 0 {
+			a.rising = now
+		}
+		if budget == Unknown || now-a.rising >= riseTime && (a.downAt == 0 || now-a.downAt >= a.hold) {
+			a.raise(wants, &more, now)
+			changed = true
+		}
+	default:
+		a.mild, a.rising = 0, 0
 	}
-	a.clean = 0
-	if lost <= lossy {
-		a.bad = 0
-		return
-	}
-	if a.bad++; a.bad < 2 || a.down >= layers-1 {
-		return
-	}
-	a.down++
-	a.bad = 0
-	if a.up != 0 && now-a.up <= trial {
-		a.hold = min(2*a.hold, lastHold)
-	}
-	a.up = 0
+	return changed
 }
 
-// Down is how many steps below the best the subscriber is served.
-func (a *Allocator) Down() int { return a.down }
+// lower takes away what does not fit, unless that can wait.
+func (a *Allocator) lower(budget float64, wants []Want, can *[MaxWants]int, now int64) (changed bool) {
+	var must, good [MaxWants]int
+	Allocate(budget, wants, severe, must[:])
+	Allocate(budget, wants, fits, good[:])
+	late := now-a.mild >= mildTime
+	for i := range wants {
+		if g := &a.granted[i]; *g > can[i] && (late || *g > must[i]) {
+			*g, changed = min(good[i], can[i]), true
+		}
+	}
+	if !changed {
+		return false
+	}
+	if a.upAt != 0 {
+		a.hold = min(2*a.hold, lastHold)
+	}
+	a.downAt, a.upAt, a.mild = now, 0, 0
+	return true
+}
 
-// Choose picks from layers that are ordered from best to worst. There must be one.
-func (a *Allocator) Choose(order []media.Layer) media.Layer { return order[min(a.down, len(order)-1)] }
+func (a *Allocator) raise(wants []Want, more *[MaxWants]int, now int64) {
+	for i := range wants {
+		a.granted[i] = max(a.granted[i], more[i])
+	}
+	a.upAt, a.rising = now, 0
+}
+
+// Granted is how many layers of the track at a place among the wants are served.
+func (a *Allocator) Granted(i int) int { return a.granted[i] }
+
+// Lacks is what the network would have to carry, in bits per second, for the subscriber to get all that it wants, and 0
+// when it has that. While the subscriber must wait for its next step up there is no point in finding out.
+func (a *Allocator) Lacks(wants []Want, now int64) float64 {
+	need, lacks := 0.0, false
+	for i := range wants[:min(len(wants), MaxWants)] {
+		w := &wants[i]
+		if n := len(w.Rates); n > 0 {
+			need += rise.cost(w, n)
+			lacks = lacks || a.granted[i] < n
+		}
+	}
+	if !lacks || a.downAt != 0 && now-a.downAt < a.hold-searchTime {
+		return 0
+	}
+	return max(need, AudioOnly) * 1.02
+}
+
+// searchTime is about what it takes to find out whether a network carries more, in microseconds.
+const searchTime = 3_000_000
+
+// Unknown is the budget of a subscriber whose network nobody knows.
+var Unknown = math.Inf(1)

@@ -189,7 +189,7 @@ func TestReplayIsSqueezedIntoThePresent(t *testing.T) {
 		live := int64(f-30) * frameTime // when the frame was there, 0 being now
 		due := live
 		if f < 45 {
-			due = int64(f) * frameTime / replaySpeed // half the age of the keyframe until the present
+			due = int64(f) * frameTime / ReplaySpeed // half the age of the keyframe until the present
 		}
 		if early := due - 1000; f > 0 && f < 45 && r.Due(&p, early) {
 			t.Errorf("frame %d is due before its time", f)
@@ -245,7 +245,7 @@ func TestForwardAllocatesNothing(t *testing.T) {
 		r.Rewrite(&p, &d, 0, &out)
 		h.Add(&out)
 		d.Patch(p.Payload, out.IDs)
-		h.Answer(out.Sequence(), 1)
+		h.Answer(out.Sequence(), 0, 1)
 	}); n != 0 {
 		t.Errorf("%v allocations per packet", n)
 	}

@@ -2,9 +2,9 @@ package forward
 
 import "lyceum/mesh/media"
 
-// replaySpeed is how much faster than it was made a past second is sent. Three times keeps the burst of a join below what
+// ReplaySpeed is how much faster than it was made a past second is sent. Three times keeps the burst of a join below what
 // an access line of three times the class's rate can take, and shows the present after half the age of the keyframe.
-const replaySpeed = 3
+const ReplaySpeed = 3
 
 // drift bounds how far capture times are believed when the layer changes, in microseconds. Beyond it the clocks of the
 // layers disagree, and the time that has passed here is the better guide.
@@ -73,7 +73,7 @@ func (t *timeline) at(timestamp uint32) (out uint32, past bool) {
 		return out, false
 	}
 	since := max(0, int32(timestamp-t.from))
-	if s := t.start + uint32(since/replaySpeed); int32(s-out) > 0 {
+	if s := t.start + uint32(since/ReplaySpeed); int32(s-out) > 0 {
 		return s, true
 	}
 	return out, false

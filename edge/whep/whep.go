@@ -42,6 +42,8 @@ func refusal(err error) error {
 		return &wish.Error{Status: http.StatusServiceUnavailable, Detail: edge.ErrFull.Error(), RetryAfter: 5 * time.Second}
 	case errors.Is(err, edge.ErrOffer):
 		return &wish.Error{Status: http.StatusUnprocessableEntity, Detail: err.Error()}
+	case errors.Is(err, edge.ErrNoLayer):
+		return &wish.Error{Status: http.StatusUnprocessableEntity, Detail: err.Error()}
 	case errors.Is(err, edge.ErrClosed):
 		return &wish.Error{Status: http.StatusServiceUnavailable, Detail: edge.ErrClosed.Error(), RetryAfter: 2 * time.Second}
 	}
@@ -71,8 +73,9 @@ func (s *session) Restart(ctx context.Context, f wish.Fragment) (wish.Fragment, 
 	return wish.FragmentOf(answer)
 }
 
-// Describe tells how far the home of the room is, once that is known.
+// Describe tells what is shown, and how far the home of the room is once that is known.
 func (s *session) Describe(h http.Header) {
+	h.Set(wish.HeaderPicture, s.s.Showing().String())
 	if hops, ok := s.s.Hops(); ok {
 		h.Set(wish.HeaderHops, strconv.Itoa(hops))
 	}

@@ -105,10 +105,12 @@ func (id TrackID) String() string {
 	return id.Room + "/" + id.Name
 }
 
-// The tracks of a teacher's publication.
+// The tracks of a teacher: those of the camera's publication, and those of a screen that is shared beside it.
 const (
-	Camera     = "camera"
-	Microphone = "microphone"
+	Camera      = "camera"
+	Microphone  = "microphone"
+	Screen      = "screen"
+	ScreenSound = "screen-sound"
 )
 
 // TrackInfo describes a track while somebody publishes it.

@@ -60,7 +60,7 @@ func (c *Config) start(ctx context.Context, rq wish.Request) (wish.Session, stri
 		}
 	}
 	p, answer, err := c.Origin.Publish(ctx, origin.PublishRequest{
-		Room: rq.Room, Subject: rq.Grant.Subject, Name: rq.Grant.Name, Offer: rq.Offer,
+		Room: rq.Room, Source: origin.Source(rq.Source), Subject: rq.Grant.Subject, Name: rq.Grant.Name, Offer: rq.Offer,
 	})
 	if err != nil {
 		return nil, "", refusal(err)
@@ -73,7 +73,7 @@ func refusal(err error) error {
 	switch {
 	case errors.Is(err, origin.ErrOccupied):
 		return &wish.Error{Status: http.StatusConflict, Detail: origin.ErrOccupied.Error(), RetryAfter: 2 * time.Second}
-	case errors.Is(err, origin.ErrOffer):
+	case errors.Is(err, origin.ErrOffer), errors.Is(err, origin.ErrSource):
 		return &wish.Error{Status: http.StatusBadRequest, Detail: err.Error()}
 	case errors.Is(err, origin.ErrClosed):
 		return &wish.Error{Status: http.StatusServiceUnavailable, Detail: origin.ErrClosed.Error(), RetryAfter: 2 * time.Second}

@@ -12,10 +12,15 @@ import (
 // AbsCaptureTime is the header extension that says when a packet's media was captured, by the publisher's clock.
 const AbsCaptureTime = "http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time"
 
-// Codecs makes a media engine for one offer. It knows the offered variants of VP8, H.264 and Opus as the client wrote them,
-// payload types and format lines included: nothing is decoded at a node, so every profile is as good, and an answer that
-// echoes the offer is the one that all clients understand. Feedback is what is answered for video, and extensions are the
-// header extensions that are answered, both where they are offered.
+// DependencyDescriptor is the header extension that says which packets of AV1 a decoder needs (AV1 RTP specification,
+// appendix A).
+const DependencyDescriptor = "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension"
+
+// Codecs makes a media engine for one offer. It knows the offered variants of VP8, H.264, VP9, AV1 and Opus as the client wrote
+// them, payload types and format lines included: nothing is decoded at a node, and an answer that echoes the offer is the one
+// that all clients understand. Of VP9 and AV1 it takes the main profile alone, as the others are not decoded everywhere. Feedback
+// is what is answered for video; for sound it is requests for missing packets. Extensions are the header extensions that are
+// answered. All this is answered where it is offered.
 func Codecs(d *sdp.SessionDescription, feedback []webrtc.RTCPFeedback, extensions ...string) (*webrtc.MediaEngine, error) {
 	engine := &webrtc.MediaEngine{}
 	for _, m := range d.MediaDescriptions {
@@ -62,7 +67,7 @@ func codecsOf(m *sdp.MediaDescription, feedback []webrtc.RTCPFeedback) []webrtc.
 	}
 	list := m.MediaName.Formats[:min(len(m.MediaName.Formats), maxFormats)]
 	for _, payload := range list {
-		if c, ok := capability(m.MediaName.Media, maps[payload], feedback); ok {
+		if c, ok := capability(m.MediaName.Media, maps[payload], feedback); ok && mainProfile(c.MimeType, formats[payload]) {
 			add(payload, c)
 		}
 	}
@@ -78,13 +83,32 @@ func codecsOf(m *sdp.MediaDescription, feedback []webrtc.RTCPFeedback) []webrtc.
 func capability(section, rtpmap string, feedback []webrtc.RTCPFeedback) (webrtc.RTPCodecCapability, bool) {
 	switch section + " " + rtpmap {
 	case "audio opus/48000/2":
-		return webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeOpus, ClockRate: 48000, Channels: 2}, true
+		return webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeOpus, ClockRate: 48000, Channels: 2, RTCPFeedback: []webrtc.RTCPFeedback{{Type: "nack"}}}, true
 	case "video vp8/90000":
 		return webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8, ClockRate: 90000, RTCPFeedback: feedback}, true
+	case "video vp9/90000":
+		return webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP9, ClockRate: 90000, RTCPFeedback: feedback}, true
+	case "video av1/90000":
+		return webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeAV1, ClockRate: 90000, RTCPFeedback: feedback}, true
 	case "video h264/90000":
 		return webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeH264, ClockRate: 90000, RTCPFeedback: feedback}, true
 	}
 	return webrtc.RTPCodecCapability{}, false
+}
+
+// mainProfile reports whether a format line is of a profile that is taken: of VP9 and AV1 the main one, which is meant where none
+// is named (RFC 9628, section 6; AV1 RTP specification, section 7.2.1).
+func mainProfile(mimeType, fmtp string) bool {
+	if mimeType != webrtc.MimeTypeVP9 && mimeType != webrtc.MimeTypeAV1 {
+		return true
+	}
+	for part := range strings.SplitSeq(fmtp, ";") {
+		key, value, _ := strings.Cut(strings.TrimSpace(part), "=")
+		if (key == "profile-id" || key == "profile") && strings.TrimSpace(value) != "0" {
+			return false
+		}
+	}
+	return true
 }
 
 // Repaired reads from the format line of a repair format which payload type it repairs, "" for none (RFC 4588, section 8.1).

@@ -7,7 +7,7 @@ import "net/http"
 const (
 	allowMethods  = "OPTIONS, GET, HEAD, POST, PATCH, DELETE"
 	allowHeaders  = "Authorization, Content-Type, If-Match, If-None-Match, ETag"
-	exposeHeaders = "Location, Link, ETag, Accept-Post, Accept-Patch, Retry-After, WWW-Authenticate, " + HeaderHops
+	exposeHeaders = "Location, Link, ETag, Accept-Post, Accept-Patch, Retry-After, WWW-Authenticate, " + HeaderHops + ", " + HeaderPicture
 )
 
 // cors lets pages of the allowed origins read the answer, errors included. A URL that is itself the right to use it (a

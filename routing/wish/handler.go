@@ -9,9 +9,11 @@ import (
 	"mime"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"lyceum/routing/ticket"
@@ -23,10 +25,15 @@ const (
 
 	// maxBody bounds every body. The largest offer of a browser has some 10 kB.
 	maxBody = 128 << 10
+	// maxSource bounds the name of a source.
+	maxSource = 32
 	// bodyTime is how long a client may take to send a body.
 	bodyTime = 10 * time.Second
 	// startTime bounds the making of a session; OBS gives up after 8 s.
 	startTime = 8 * time.Second
+	// turnTime is how long a POST waits for its turn: players and people take a second for a part of the start, and a node
+	// that needs longer has more to do than a moment's rush.
+	turnTime = 1500 * time.Millisecond
 )
 
 // Handler serves one of the two protocols below /whip/ or /whep/.
@@ -36,6 +43,7 @@ type Handler struct {
 	prefix  string
 	metrics *metrics
 	pending chan struct{} // holds one token for each POST in the making
+	waiting atomic.Int64  // POSTs that wait for their turn
 	watches sync.WaitGroup
 
 	mu sync.Mutex
@@ -52,6 +60,9 @@ func New(cfg Config) (*Handler, error) {
 	cfg.Base = strings.TrimSuffix(cfg.Base, "/")
 	if cfg.MaxPending == 0 {
 		cfg.MaxPending = 64
+	}
+	if cfg.MaxWaiting == 0 {
+		cfg.MaxWaiting = 1024
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -93,7 +104,7 @@ func (h *Handler) Close() {
 }
 
 // ServeHTTP serves the endpoint of a room, /whip/{room} or /whip/{room}/ticket/{ticket}, and its sessions,
-// /whip/{room}/session/{id}.
+// /whip/{room}/session/{id}, with what these have below.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rec := &recorder{ResponseWriter: w}
 	defer func() { h.metrics.count(r.Method, rec.status) }()
@@ -112,7 +123,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 	path, ok := strings.CutPrefix(r.URL.Path, h.prefix)
 	parts := strings.Split(strings.TrimSuffix(path, "/"), "/")
-	sub := len(parts) == 3
+	extension := len(parts) == 4 && parts[1] == "session"
+	sub := len(parts) == 3 || extension
 	h.cors(w, r, sub)
 	switch {
 	case !ok, len(parts) != 1 && !sub, sub && parts[1] != "ticket" && parts[1] != "session":
@@ -120,6 +132,8 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 	case r.Method == http.MethodOptions:
 		options(w)
 		return nil
+	case extension:
+		return h.extend(w, r, parts[0], parts[2], parts[3])
 	case sub && parts[1] == "session":
 		return h.serveSession(w, r, parts[0], parts[2])
 	}
@@ -163,6 +177,10 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request, room, raw string)
 	if err := contentType(w, r, typeSDP, "Accept-Post"); err != nil {
 		return err
 	}
+	source := r.URL.Query().Get("source")
+	if len(source) > maxSource {
+		return refuse(http.StatusBadRequest, "the source is longer than %d bytes", maxSource)
+	}
 	var grant ticket.Grant
 	var err error
 	if raw == "" {
@@ -171,7 +189,7 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request, room, raw string)
 			return err
 		}
 	}
-	body, err := readBody(w, r)
+	body, err := ReadBody(w, r)
 	if err != nil {
 		return err
 	}
@@ -186,23 +204,24 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request, room, raw string)
 	} else if to, err := h.redirect(r, room, grant); err != nil {
 		return err
 	} else if to != "" {
+		if source != "" {
+			to += "?source=" + url.QueryEscape(source)
+		}
 		w.Header().Set("Location", to)
 		w.Header().Set("Cache-Control", "no-store")
 		w.WriteHeader(http.StatusTemporaryRedirect)
 		return nil
 	}
-	select {
-	case h.pending <- struct{}{}:
-		defer func() { <-h.pending }()
-	default:
+	if !h.takeTurn(r.Context()) {
 		return &Error{Status: http.StatusServiceUnavailable, Detail: "too many people are joining this node at once", RetryAfter: time.Second}
 	}
+	defer func() { <-h.pending }()
 	if err := h.room(); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), startTime)
 	defer cancel()
-	s, answer, err := h.cfg.Start(ctx, Request{Room: room, Grant: grant, Offer: offer.SDP, Client: h.cfg.Client(r)})
+	s, answer, err := h.cfg.Start(ctx, Request{Room: room, Source: source, Grant: grant, Offer: offer.SDP, Client: h.cfg.Client(r)})
 	if err != nil {
 		return err
 	}
@@ -248,6 +267,28 @@ func (h *Handler) redirect(r *http.Request, room string, g ticket.Grant) (string
 		return "", nil
 	}
 	return h.cfg.Redirect(r, room, g)
+}
+
+// takeTurn waits until a session may be made, first come first served, and reports whether it may.
+func (h *Handler) takeTurn(ctx context.Context) bool {
+	select {
+	case h.pending <- struct{}{}:
+		return true
+	default:
+	}
+	defer h.waiting.Add(-1)
+	if h.waiting.Add(1) > int64(h.cfg.MaxWaiting) {
+		return false
+	}
+	enough := time.NewTimer(turnTime)
+	defer enough.Stop()
+	select {
+	case h.pending <- struct{}{}:
+		return true
+	case <-enough.C:
+	case <-ctx.Done():
+	}
+	return false
 }
 
 // room says whether one more session has room here. It is asked again when the session is there.
@@ -306,8 +347,8 @@ func contentType(w http.ResponseWriter, r *http.Request, want, accept string) er
 	return nil
 }
 
-// readBody reads a body of bounded size in bounded time.
-func readBody(w http.ResponseWriter, r *http.Request) (string, error) {
+// ReadBody reads the body of a request, of at most 128 kB and within 10 s. Its errors are for the client.
+func ReadBody(w http.ResponseWriter, r *http.Request) (string, error) {
 	// A recorder in a test has no deadline; every connection has.
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime))
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))

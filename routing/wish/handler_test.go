@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -506,7 +507,7 @@ func TestBounds(t *testing.T) {
 	hold := make(chan struct{})
 	entered := make(chan struct{})
 	s := newSite(t, func(c *Config) {
-		c.MaxPending, c.MaxSessions = 1, 2
+		c.MaxPending, c.MaxWaiting, c.MaxSessions = 1, 1, 2
 		start := c.Start
 		c.Start = func(ctx context.Context, rq Request) (Session, string, error) {
 			if rq.Room == "hold" {
@@ -524,11 +525,23 @@ func TestBounds(t *testing.T) {
 	})
 	<-entered
 	if resp := s.do("POST", "/whip/math", anOffer(), sdpType, anna); resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" {
-		t.Errorf("one too many in the making: %s", resp.Status)
+		t.Errorf("one whose turn does not come: %s", resp.Status)
 	}
-	close(hold)
+	wg.Go(func() {
+		if resp := s.do("POST", "/whip/hold", anOffer(), sdpType, anna); resp.StatusCode != 201 {
+			t.Errorf("the one that waits: %s", resp.Status)
+		}
+	})
+	for s.handler.waiting.Load() == 0 {
+		runtime.Gosched()
+	}
+	if resp := s.do("POST", "/whip/math", anOffer(), sdpType, anna); resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" {
+		t.Errorf("one too many waiting: %s", resp.Status)
+	}
+	hold <- struct{}{}
+	<-entered
+	hold <- struct{}{}
 	wg.Wait()
-	s.open()
 	if resp := s.do("POST", "/whip/math", anOffer(), sdpType, anna); resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" {
 		t.Errorf("one session too many: %s", resp.Status)
 	}
@@ -550,7 +563,8 @@ func TestConfigSpeaksTheOperatorsWords(t *testing.T) {
 	for name, change := range map[string]func(*Config){
 		"protocol": func(c *Config) { c.Protocol = 7 }, "authorize": func(c *Config) { c.Authorize = nil }, "start": func(c *Config) { c.Start = nil },
 		"relative": func(c *Config) { c.Base = "fra.example.org" }, "query": func(c *Config) { c.Base = "https://x?y" }, "broken": func(c *Config) { c.Base = "http://[" },
-		"pending": func(c *Config) { c.MaxPending = -1 }, "sessions": func(c *Config) { c.MaxSessions = -1 },
+		"pending": func(c *Config) { c.MaxPending = -1 }, "waiting": func(c *Config) { c.MaxWaiting = -1 },
+		"sessions": func(c *Config) { c.MaxSessions = -1 },
 	} {
 		c := ok
 		change(&c)

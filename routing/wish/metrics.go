@@ -34,8 +34,12 @@ func newMetrics(reg prometheus.Registerer, p Protocol, h *Handler) *metrics {
 		Name: "lyceum_wish_sessions",
 		Help: "Sessions that there are now.",
 	}, func() float64 { return float64(h.Sessions()) })
+	waiting := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "lyceum_wish_waiting",
+		Help: "POSTs that wait for their turn.",
+	}, func() float64 { return float64(h.waiting.Load()) })
 	if reg != nil {
-		prometheus.WrapRegistererWith(prometheus.Labels{"protocol": p.String()}, reg).MustRegister(m.requests, m.start, m.ends, sessions)
+		prometheus.WrapRegistererWith(prometheus.Labels{"protocol": p.String()}, reg).MustRegister(m.requests, m.start, m.ends, sessions, waiting)
 	}
 	return m
 }

@@ -57,14 +57,35 @@ func (h *Handler) remove(e *entry) bool {
 
 func newTag() string { return `"` + rand.Text()[:16] + `"` }
 
-// serveSession serves a session's URL. Its random name is the right to use it, so no token is asked for: browsers drop
-// the token on the way through a redirect, and some clients never send it here.
-func (h *Handler) serveSession(w http.ResponseWriter, r *http.Request, room, id string) error {
+// find returns the session of a URL.
+func (h *Handler) find(room, id string) (*entry, error) {
 	h.mu.Lock()
 	e := h.sessions[id]
 	h.mu.Unlock()
 	if e == nil || e.room != room {
-		return refuse(http.StatusNotFound, "there is no such session; it may have ended")
+		return nil, refuse(http.StatusNotFound, "there is no such session; it may have ended")
+	}
+	return e, nil
+}
+
+// extend serves what a session has below its URL.
+func (h *Handler) extend(w http.ResponseWriter, r *http.Request, room, id, name string) error {
+	e, err := h.find(room, id)
+	if err != nil {
+		return err
+	}
+	if x, ok := e.session.(Extended); ok {
+		return x.Extend(w, r, name)
+	}
+	return refuse(http.StatusNotFound, "there is nothing below this session")
+}
+
+// serveSession serves a session's URL. Its random name is the right to use it, so no token is asked for: browsers drop
+// the token on the way through a redirect, and some clients never send it here.
+func (h *Handler) serveSession(w http.ResponseWriter, r *http.Request, room, id string) error {
+	e, err := h.find(room, id)
+	if err != nil {
+		return err
 	}
 	switch r.Method {
 	case http.MethodDelete:
@@ -99,7 +120,7 @@ func (h *Handler) patch(w http.ResponseWriter, r *http.Request, e *entry) error 
 	if match == "" {
 		return refuse(http.StatusPreconditionRequired, "a PATCH needs If-Match with the ETag of the session")
 	}
-	body, err := readBody(w, r)
+	body, err := ReadBody(w, r)
 	if err != nil {
 		return err
 	}

@@ -32,6 +32,21 @@ func TestTeacherAndStudentAtTwoNodes(t *testing.T) {
 	teacher.Screenshot("teacher-desktop")
 }
 
+func TestFirefoxTeachesAndWatches(t *testing.T) {
+	own := OwnAddress(t)
+	if FindFirefox() == "" || own == "" {
+		t.Skip("this needs Firefox, and an address that is not a loopback one, from which Firefox takes no media")
+	}
+	m := up.Start(t, "--media", own)
+	teacher := OpenFirefox(t, "teacher", m.Teacher.Page, desktop)
+	teacher.Click(`#go-live`)
+	teacher.Until("that it is live", is("live"))
+	student := OpenFirefox(t, "student", m.Student.Page, desktop)
+	student.UntilMoving(30)
+	student.Screenshot("student-firefox")
+	teacher.Screenshot("teacher-firefox")
+}
+
 func TestTeacherReloadsThePage(t *testing.T) {
 	m := up.Start(t)
 	teacher := Open(t, "teacher", m.Teacher.Page, phone)

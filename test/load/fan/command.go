@@ -67,7 +67,7 @@ func New() *cobra.Command {
 	f.IntVar(&p.Burst, "burst", 0, "then so many join as fast as they can")
 	f.IntVar(&p.At, "at", 0, "how many joins of the burst are on their way at once; 0 means all")
 	f.StringVar(&p.Results, "results", "", "a file to which the results are added; the tables are of all that is in it")
-	f.StringVar(&p.Profiles, "profiles", "", "a folder for a CPU profile of each server and rate")
+	f.StringVar(&p.Profiles, "profiles", "", "a folder for a CPU profile of each server and rate, and one of its heap")
 	server := &cobra.Command{
 		Use: "server", Hidden: true, Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error { return (&Server{}).serve() },

@@ -275,6 +275,12 @@ func (s *stage) memory(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if dir := s.plan.Profiles; dir != "" {
+		file := filepath.Join(dir, fmt.Sprintf("%s-%d-heap.pprof", s.name, s.plan.Students))
+		if err := s.server.call(ctx, "Server.Heap", file, &struct{}{}); err != nil {
+			return err
+		}
+	}
 	n := float64(s.plan.Students)
 	s.turn.Resident = float64(now.Resident-s.before.Resident) / n
 	s.turn.Settled = float64(settled.Resident-s.before.Resident) / n

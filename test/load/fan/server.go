@@ -2,6 +2,7 @@ package fan
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"runtime/debug"
@@ -107,6 +108,15 @@ func (s *Server) Profile(file string, _ *struct{}) (err error) {
 		return fmt.Errorf("write a profile: %w", err)
 	}
 	return pprof.StartCPUProfile(s.profile)
+}
+
+// Heap writes a profile of what is on the heap to a file.
+func (s *Server) Heap(file string, _ *struct{}) error {
+	f, err := os.Create(file)
+	if err != nil {
+		return fmt.Errorf("write a profile: %w", err)
+	}
+	return errors.Join(pprof.WriteHeapProfile(f), f.Close())
 }
 
 // serve obeys the parent until it goes, then ends the server.

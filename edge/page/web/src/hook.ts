@@ -21,6 +21,8 @@ export interface Diagnosis {
   rtt: number
   /** How often the session had to be opened again. */
   moves: number
+  /** What the node shows us (watch): all, less, audio-only, as wished. */
+  showing: string
   muted: boolean
   /** The sizes that are being sent (teach). */
   layers: string[]
@@ -50,6 +52,7 @@ const nothing: Diagnosis = {
   bitrate: 0,
   rtt: 0,
   moves: 0,
+  showing: 'all',
   muted: false,
   layers: [],
   students: 0,

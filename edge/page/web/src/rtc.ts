@@ -17,7 +17,7 @@ export function newPeer(): RTCPeerConnection {
 
 /**
  * negotiate sends the offer and takes the answer. It waits for candidates for at most `gather` ms: the node learns an
- * address that comes too late from the connectivity checks themselves.
+ * address that comes too late from the connectivity checks themselves. `edit` changes the offer before it is used.
  */
 export async function negotiate(
   fetcher: Fetch,
@@ -26,8 +26,10 @@ export async function negotiate(
   token: string,
   gather: number,
   signal?: AbortSignal,
+  edit: (sdp: string) => string = (sdp) => sdp,
 ): Promise<Session> {
-  await peer.setLocalDescription(await peer.createOffer())
+  const offer = await peer.createOffer()
+  await peer.setLocalDescription({ type: 'offer', sdp: edit(offer.sdp ?? '') })
   await gathered(peer, gather)
   const answer = await ask(
     fetcher,
@@ -44,6 +46,14 @@ export async function negotiate(
     throw error
   }
   return { url: session, node: originOf(session || answer.url) }
+}
+
+/**
+ * repairSound lets the browser ask for packets of sound that are missing. Browsers do so when the offer says it, and no
+ * setting but the text of the offer makes them say it.
+ */
+export function repairSound(sdp: string): string {
+  return sdp.replace(/^(a=rtpmap:(\d+) opus\/48000\/2)\r\n(?!a=rtcp-fb:\2 nack\r\n)/gim, '$1\r\na=rtcp-fb:$2 nack\r\n')
 }
 
 /** hangUp ends a session at its node. Nobody waits for it: a node that is gone has ended it already. */

@@ -5,7 +5,7 @@ import { pause } from './backoff'
 import { Plan } from './plan'
 import { Store } from './store'
 import { starved, Watchdog, type Verdict } from './watchdog'
-import { bitrate, view, type Picture, type Viewing } from './whep'
+import { bitrate, view, type Choice, type Picture, type Showing, type Viewing } from './whep'
 
 export type Phase = 'idle' | 'joining' | 'waiting' | 'live' | 'reconnecting' | 'ended'
 
@@ -31,6 +31,10 @@ export interface SeatState {
   stream: MediaStream | null
   picture: Picture | null
   bitrate: number
+  /** What we want of the picture, in this session and in those that follow. */
+  choice: Choice
+  /** What the node shows us, as far as we asked it. */
+  showing: Showing
   trouble: Trouble | null
   /** How often the seat had to move since the page was opened. */
   moves: number
@@ -48,6 +52,10 @@ export interface Surroundings {
 
 /** How often the connection is looked at, ms. */
 const step = 500
+/** A picture that stands still for this long while sound goes on has a reason that the node knows, ms. */
+const still = 1500
+/** And it is asked again after this long, ms. */
+const again = 3000
 /** A session that lasted this long was a good one; its node deserves the first try after a loss, ms. */
 const good = 5000
 /** A node that failed is believed dead for this long even if another node still recommends it, ms. */
@@ -66,6 +74,8 @@ export class Seat {
     stream: null,
     picture: null,
     bitrate: 0,
+    choice: 'auto',
+    showing: 'all',
     trouble: null,
     moves: 0,
   })
@@ -113,6 +123,12 @@ export class Seat {
     this.store.patch({ phase: 'ended', trouble: { kind: 'left' }, stream: null, picture: null, bitrate: 0 })
   }
 
+  /** choose says what we want of the picture. */
+  choose(choice: Choice): void {
+    this.store.patch({ choice })
+    if (this.viewing && this.run) void this.learn(this.viewing.choose(choice, this.run.signal))
+  }
+
   /** hurry ends a pause between two tries: the network came back or the page is looked at again. */
   hurry(): void {
     this.nap?.abort()
@@ -130,7 +146,9 @@ export class Seat {
         }
         this.plan.served(node)
         this.sat = true
-        this.store.patch({ node, why, stream: viewing.stream, picture: null, bitrate: 0 })
+        this.store.patch({ node, why, stream: viewing.stream, picture: null, bitrate: 0, showing: 'all' })
+        const { choice } = this.store.get()
+        if (choice !== 'auto') void this.learn(viewing.choose(choice, signal))
         let begun = Infinity
         this.viewing = viewing
         try {
@@ -195,6 +213,7 @@ export class Seat {
     const patience = Math.min(longestPatience, starved * 2 ** this.starvedInARow)
     const dog = new Watchdog(now(), patience)
     let before: Picture | null = null
+    let [frames, moved, asked] = [0, now(), -Infinity]
     let verdict: Verdict = { kind: 'connecting' }
     let connected = false
     while (!signal.aborted) {
@@ -212,6 +231,13 @@ export class Seat {
         if (!connected) onConnected()
         connected = true
         this.store.patch({ phase: verdict.kind === 'flowing' ? 'live' : 'waiting', trouble: null })
+      }
+      if (picture.framesDecoded !== frames) {
+        ;[frames, moved] = [picture.framesDecoded, now()]
+        if (this.store.get().showing === 'audio-only') this.store.patch({ showing: 'less' })
+      } else if (verdict.kind === 'flowing' && now() - moved > still && now() - asked > again) {
+        asked = now()
+        void this.learn(viewing.shown(signal))
       }
       // The rate is the mean of the last two seconds, so that the number can be read.
       if (!before || picture.at - before.at >= 2000) {
@@ -239,6 +265,15 @@ export class Seat {
       return room.live ? 'live' : 'idle'
     } catch (error) {
       return error instanceof Unreachable ? 'unreachable' : 'idle'
+    }
+  }
+
+  /** learn takes in what the node shows us. An older node does not say. */
+  private async learn(answer: Promise<Showing>): Promise<void> {
+    try {
+      this.store.patch({ showing: await answer })
+    } catch {
+      // The picture itself shows whether anything is wrong.
     }
   }
 

@@ -1,7 +1,7 @@
 // Watching: one WHEP session in this browser.
 
-import type { Fetch } from './api'
-import { hangUp, negotiate, newPeer, num, order, reportsOf, roundTrip, type Report } from './rtc'
+import { ask, type Fetch } from './api'
+import { hangUp, negotiate, newPeer, num, order, repairSound, reportsOf, roundTrip, type Report } from './rtc'
 
 /** Picture is what the student's side of the connection shows at one moment. */
 export interface Picture {
@@ -25,8 +25,21 @@ export interface Viewing {
   readonly node: string
   connection(): RTCPeerConnectionState
   look(): Promise<Picture>
+  /** shown asks the node what it shows us. */
+  shown(signal?: AbortSignal): Promise<Showing>
+  /** choose tells it what we want of the picture. */
+  choose(choice: Choice, signal?: AbortSignal): Promise<Showing>
   close(): void
 }
+
+/** Showing is what the node shows us: everything, less or only sound because our network carries no more, or as we wished. */
+export type Showing = 'all' | 'less' | 'audio-only' | 'as wished'
+
+/** Choice is what a student wants of the picture. */
+export type Choice = 'auto' | 'saver' | 'audio'
+
+/** The body of each choice. A saver of data has 300 kbit/s for sound and picture together: some 130 MB in an hour. */
+const bodies: Record<Choice, object> = { auto: {}, saver: { maxBitrate: 300_000 }, audio: { audioOnly: true } }
 
 /** The node learns our addresses from the checks, so waiting longer for candidates only delays the first picture, ms. */
 const gather = 150
@@ -45,12 +58,15 @@ export async function view(fetcher: Fetch, url: string, token: string, signal?: 
     } catch {
       // Without preferences the browser offers all that it has; the node takes what the class uses.
     }
-    const session = await negotiate(fetcher, peer, url, token, gather, signal)
+    const session = await negotiate(fetcher, peer, url, token, gather, signal, repairSound)
     return {
       stream,
       node: session.node,
       connection: () => peer.connectionState,
       look: async () => pictureOf(reportsOf(await peer.getStats()), performance.now()),
+      shown: (signal) => layer(fetcher, session.url, { method: 'GET' }, signal),
+      choose: (choice, signal) =>
+        layer(fetcher, session.url, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(bodies[choice]) }, signal),
       close: () => {
         if (peer.signalingState === 'closed') return
         hangUp(fetcher, session.url)
@@ -61,6 +77,12 @@ export async function view(fetcher: Fetch, url: string, token: string, signal?: 
     peer.close()
     throw error
   }
+}
+
+/** layer talks to the layer selection of a session, whose URL is the right to use it. */
+async function layer(fetcher: Fetch, session: string, init: RequestInit, signal?: AbortSignal): Promise<Showing> {
+  const answer = await ask(fetcher, `${session}/layer`, init, signal)
+  return (JSON.parse(answer.text) as { picture: Showing }).picture
 }
 
 /** pictureOf reads getStats. */

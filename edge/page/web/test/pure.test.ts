@@ -5,7 +5,7 @@ import { base, cap, pause } from '../src/backoff'
 import { clock, millis, nodeName, nodePlace, rate } from '../src/format'
 import { shown } from '../src/meter'
 import { faultOf, DeviceError } from '../src/media'
-import { order } from '../src/rtc'
+import { order, repairSound } from '../src/rtc'
 import { cleanToken, keyOf, parseRoute, pathOf, roomIn, takeToken, tokenIn } from '../src/route'
 import { strings } from '../src/strings'
 import { bitrate, pictureOf } from '../src/whep'
@@ -150,5 +150,15 @@ describe('order', () => {
     const codec = (mimeType: string) => ({ mimeType, clockRate: 90000 })
     const sorted = order(['video/rtx', 'video/H264', 'video/AV1', 'video/VP8', 'video/red'].map(codec), ['video/vp8', 'video/h264'])
     expect(sorted.map((one) => one.mimeType)).toEqual(['video/VP8', 'video/H264', 'video/rtx'])
+  })
+})
+
+describe('repairSound', () => {
+  it('asks for repair of Opus once, whatever its number, and leaves the rest of the offer alone', () => {
+    const plain = 'm=audio 9 UDP/TLS/RTP/SAVPF 63 111\r\na=rtpmap:63 red/48000/2\r\na=rtpmap:111 opus/48000/2\r\na=fmtp:111 useinbandfec=1\r\n'
+    const once = repairSound(plain)
+    expect(once).toBe(plain.replace('opus/48000/2\r\n', 'opus/48000/2\r\na=rtcp-fb:111 nack\r\n'))
+    expect(repairSound(once)).toBe(once)
+    expect(repairSound('m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=rtpmap:96 VP8/90000\r\n')).toBe('m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=rtpmap:96 VP8/90000\r\n')
   })
 })

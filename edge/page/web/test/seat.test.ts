@@ -3,7 +3,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { Refusal, type NodeRef } from '../src/api'
 import { Seat, wait, type Surroundings } from '../src/seat'
-import type { Viewing } from '../src/whep'
+import type { Showing, Viewing } from '../src/whep'
 
 const node = (id: string): NodeRef => ({ id, region: `${id}-region`, place: '', url: `http://${id}` })
 
@@ -46,20 +46,35 @@ class Mesh {
     )
   }) as typeof fetch
 
+  /** What the nodes show, how often they were asked, and what was chosen. */
+  picture: Showing = 'all'
+  lookedAt = 0
+  readonly chosen: string[] = []
+
   readonly view = (_fetch: unknown, url: string, token: string): Promise<Viewing> => {
     const { host, pathname } = new URL(url)
     this.opened.push(`${host}${pathname} ${token}`)
     if (!this.alive.has(host)) return this.fetch(url, { method: 'POST' }).then(() => Promise.reject(new Error('unreachable')))
     if (this.full.has(host)) return Promise.reject(new Refusal(503, 'Full', 'This node is full.'))
     let bytes = 0
+    let frames = 0
     return Promise.resolve({
       stream: {} as MediaStream,
       node: `http://${host}`,
       connection: () => (this.walled.has(host) ? 'connecting' : this.alive.has(host) ? 'connected' : 'disconnected') as RTCPeerConnectionState,
       look: () => {
         if (this.alive.has(host) && this.live && !this.mute.has(host)) bytes += 1000
-        const zero = { framesDecoded: 0, framesPerSecond: 0, width: 0, height: 0, audioLevel: 0, rtt: 0, packetsLost: 0, packetsReceived: 0 }
+        if (bytes > 0 && this.picture === 'all') frames += 15
+        const zero = { framesDecoded: frames, framesPerSecond: 0, width: 0, height: 0, audioLevel: 0, rtt: 0, packetsLost: 0, packetsReceived: 0 }
         return Promise.resolve({ ...zero, at: Date.now(), bytes })
+      },
+      shown: () => {
+        this.lookedAt++
+        return Promise.resolve(this.picture)
+      },
+      choose: (choice) => {
+        this.chosen.push(`${host} ${choice}`)
+        return Promise.resolve('as wished')
       },
       close: () => {
         this.closed++
@@ -99,6 +114,36 @@ describe('Seat', () => {
     await pass(1000)
     expect(mesh.closed).toBe(1)
     expect(seat.store.get()).toMatchObject({ phase: 'ended', stream: null })
+  })
+
+  it('asks the node why the picture stands still, and stops asking when it moves', async () => {
+    const mesh = new Mesh()
+    const seat = mesh.seat()
+    seat.start()
+    await pass(5000)
+    expect(mesh.lookedAt).toBe(0)
+    mesh.picture = 'audio-only'
+    await pass(4000)
+    expect(seat.store.get()).toMatchObject({ phase: 'live', showing: 'audio-only', moves: 0 })
+    mesh.picture = 'all'
+    await pass(1000)
+    expect(seat.store.get().showing).toBe('less')
+    const asked = mesh.lookedAt
+    await pass(10_000)
+    expect(mesh.lookedAt).toBe(asked)
+  })
+
+  it('takes its choice along to another node', async () => {
+    const mesh = new Mesh()
+    const seat = mesh.seat()
+    seat.start()
+    await pass(6000)
+    seat.choose('saver')
+    await pass(1000)
+    expect(seat.store.get()).toMatchObject({ choice: 'saver', showing: 'as wished' })
+    mesh.alive.delete('a')
+    await pass(8000)
+    expect(mesh.chosen).toEqual(['a saver', 'b saver'])
   })
 
   it('moves to a fallback within seconds when its node dies, although the mesh still recommends the dead one', async () => {

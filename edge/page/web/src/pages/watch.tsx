@@ -5,6 +5,7 @@ import { millis, nodeName, nodePlace, rate, size } from '../format'
 import { expose } from '../hook'
 import { realWorld, Seat, type Phase, type SeatState } from '../seat'
 import { useStore } from '../store'
+import type { Choice } from '../whep'
 import { strings } from '../strings'
 import { FullIcon, LeaveIcon, PlayIcon, SilentIcon, SmallIcon, SoundIcon } from '../ui/icons'
 import { Announcer, Control, Fact, Facts, Header, Pill, type Tone } from '../ui/parts'
@@ -180,7 +181,7 @@ export function Watch({ room, token, onForget }: { room: string; token: string; 
           </div>
         </div>
         <aside class="side">
-          <Connection state={state} />
+          <Connection state={state} onChoose={(choice) => seat.choose(choice)} />
           <p class="hint shortcuts">{words.shortcuts}</p>
         </aside>
       </main>
@@ -241,11 +242,20 @@ function Overlay(props: { state: SeatState; playing: Playing; onSound: () => voi
       </div>
     )
   }
+  if (state.choice === 'audio' || state.showing === 'audio-only') {
+    return (
+      <div class="overlay" id="sound-only">
+        <h2>{words.soundOnly}</h2>
+        <p>{state.choice === 'audio' ? words.soundOnlyChosen : words.soundOnlyNetwork}</p>
+        {tap}
+      </div>
+    )
+  }
   return tap ? <div class="overlay overlay-clear">{tap}</div> : null
 }
 
 /** Connection tells which node serves and how well. */
-function Connection({ state }: { state: SeatState }) {
+function Connection({ state, onChoose }: { state: SeatState; onChoose: (choice: Choice) => void }) {
   const { node, picture, phase } = state
   const live = phase === 'live' && picture
   const place = node ? nodePlace(node) : ''
@@ -268,6 +278,15 @@ function Connection({ state }: { state: SeatState }) {
           )}
         </Fact>
         <Fact name={words.rate}>{live && state.bitrate > 0 ? rate(state.bitrate) : words.none}</Fact>
+        <Fact name={words.choice}>
+          <select id="choice" aria-label={words.choice} value={state.choice} onChange={(event) => onChoose(event.currentTarget.value as Choice)}>
+            {Object.entries(words.choices).map(([choice, label]) => (
+              <option key={choice} value={choice}>
+                {label}
+              </option>
+            ))}
+          </select>
+        </Fact>
         {state.moves > 0 && <Fact name={words.moves}>{words.movesValue(state.moves)}</Fact>}
         {node && (state.why || state.moves > 0) && (
           <Fact name={words.why} wide id="why">
@@ -318,6 +337,7 @@ function useDiagnosis(state: SeatState, room: string, muted: boolean): void {
       bitrate: Math.round(state.bitrate),
       rtt: state.picture?.rtt ?? 0,
       moves: state.moves,
+      showing: state.choice === 'audio' ? 'audio-only' : state.showing,
       muted,
       error: state.trouble && state.trouble.kind !== 'left' ? strings.trouble(state.trouble, false) : '',
     }))
