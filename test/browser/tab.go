@@ -43,6 +43,10 @@ type State struct {
 	Width         int     `json:"width"`
 	Moves         int     `json:"moves"`
 	Students      int     `json:"students"`
+	Screen        string  `json:"screen"`
+	ScreenWidth   int     `json:"screenWidth"`
+	ScreenFrames  int     `json:"screenFrames"`
+	Large         string  `json:"large"`
 	Error         string  `json:"error"`
 }
 
