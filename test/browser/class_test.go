@@ -62,7 +62,7 @@ func TestTeacherSharesTheScreen(t *testing.T) {
 	student.UntilMoving(30)
 	teacher.Click(`#screen`)
 	teacher.UntilHas(`.badge`)
-	teacher.Until("that the screen is sent", func(s State) bool { return s.Screen == "live" && s.ScreenFrames > 0 })
+	teacher.Until("that the screen is sent", func(s State) bool { return s.Screen == "live" && len(s.ScreenLayers) == 2 })
 	s := student.Until("the screen", func(s State) bool { return s.Screen == "live" && s.ScreenFrames > 3 && s.Large == "screen" })
 	student.UntilHas(`#teacher.small`)
 	student.UntilMoving(30)

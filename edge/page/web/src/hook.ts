@@ -28,6 +28,8 @@ export interface Diagnosis {
   screenWidth: number
   /** Pictures of the screen that were decoded (watch) or encoded in its largest size (teach). */
   screenFrames: number
+  /** The sizes of the screen that are being sent (teach). */
+  screenLayers: string[]
   /** What is shown large (watch): camera, screen. */
   large: string
   muted: boolean
@@ -63,6 +65,7 @@ const nothing: Diagnosis = {
   screen: 'off',
   screenWidth: 0,
   screenFrames: 0,
+  screenLayers: [],
   large: 'camera',
   muted: false,
   layers: [],

@@ -299,6 +299,7 @@ function useDiagnosis(teacher: Teacher, state: TeacherState, room: string): void
       screen: state.sharing,
       screenWidth: state.screenLayers.at(-1)?.width ?? 0,
       screenFrames: state.screenFrames,
+      screenLayers: state.screenLayers.map((layer) => layer.rid),
       muted: !state.microphoneOn,
       layers: state.layers.map((layer) => layer.rid),
       students: state.students ?? 0,
