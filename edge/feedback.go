@@ -136,7 +136,7 @@ func (l *leg) resendOneLocked(p *pump, out *fan.Batch, sequence uint16, scratch 
 		p.metrics.resends[forward.Gone].Inc()
 		return
 	}
-	if !l.net.mayRepair(l.kind, now) {
+	if !l.mayRepair(now) {
 		p.metrics.resends[forward.Held].Inc() // it will be asked for again
 		return
 	}
@@ -149,6 +149,7 @@ func (l *leg) resendOneLocked(p *pump, out *fan.Batch, sequence uint16, scratch 
 		return
 	}
 	l.net.credit -= float64(len(scratch.Payload))
+	l.spare -= float64(len(scratch.Payload))
 	d := l.out.format(s.Type).Parse(scratch)
 	d.Patch(scratch.Payload, s.IDs)
 	l.counts.resent++

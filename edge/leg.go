@@ -89,6 +89,8 @@ type leg struct {
 	carrier     media.Packet // a packet of redundant sound
 	reportAt    int64
 	counts      counts
+	spare       float64 // bytes of repair that its media leaves room for, below 0 after one packet too many
+	sparedAt    uint64  // the bytes of media that spare knows
 	heard       heard
 }
 

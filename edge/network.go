@@ -136,6 +136,17 @@ func (n *network) lacks(now int64) float64 {
 	return need
 }
 
+// maxSpare is how much repair a leg can save up, in bytes: all that one request can name, about a second of 2.5 Mbit/s.
+const maxSpare = maxNacks * media.MaxPayload
+
+// mayRepair reports whether the leg may send something again: the network has room for it, and it has sent as many bytes of
+// media that it has not repaired yet. What its network carries is a student's own word, and it need not say any.
+func (l *leg) mayRepair(now int64) bool {
+	l.spare = min(l.spare+float64(l.counts.bytes-l.sparedAt), maxSpare)
+	l.sparedAt = l.counts.bytes
+	return l.net.mayRepair(l.kind, now) && l.spare >= 0
+}
+
 // mayRepair reports whether the network has room to send something again. One that has shown its limit has a quarter of it:
 // a queue that overflows loses what is sent again as well, and players then ask for all of it again and again. Sound has as
 // much as repairs a fifth of it, and some saved up for a moment in which all is lost.
