@@ -23,17 +23,18 @@ var vp8 = media.Codec{MimeType: "video/VP8", ClockRate: 90000}
 // frameTime is that of 25 frames per second.
 const frameTime = 40 * time.Millisecond
 
-// teacher writes a camera of three layers, three packets to a frame, a keyframe every two seconds.
+// teacher writes a camera of three layers, three packets to a frame, a keyframe every two seconds unless it is told.
 type teacher struct {
 	track  *relay.Track
 	source uint32
 	frame  int
+	every  int // frames from one keyframe to the next
 	number [3]uint64
 	buf    [200]byte
 }
 
 func newTeacher(t *relay.Track, source uint32) *teacher {
-	te := &teacher{track: t, source: source}
+	te := &teacher{track: t, source: source, every: 50}
 	for l := range te.number {
 		te.number[l] = uint64(source)<<32 + uint64(l)<<16
 	}
@@ -51,7 +52,7 @@ func (te *teacher) info() media.TrackInfo {
 
 // write writes one frame on each layer.
 func (te *teacher) write() {
-	key := te.frame%50 == 0
+	key := te.frame%te.every == 0
 	for l := range te.number {
 		for part := range 3 {
 			p := te.packet(media.Layer(l), part, key)
@@ -128,7 +129,7 @@ func (w *wire) take() []rtp.Packet {
 func (w *wire) binding() *binding {
 	return &binding{
 		ssrc: 11, repair: 12, stamp: 3, cname: "algebra", stream: w,
-		codecs: []codec{{Codec: vp8, payload: 96, repair: 97, vp8: true}},
+		codecs: []codec{{Codec: vp8, payload: 96, repair: 97, format: forward.FormatVP8}},
 	}
 }
 

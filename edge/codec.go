@@ -6,6 +6,7 @@ import (
 
 	"github.com/pion/webrtc/v4"
 
+	"lyceum/edge/forward"
 	"lyceum/mesh/media"
 	"lyceum/routing/wish"
 )
@@ -30,14 +31,14 @@ func (b *binding) repairType(payload uint8) uint8 {
 	return 0
 }
 
-// isVP8 reports whether a payload type is VP8.
-func (b *binding) isVP8(payload uint8) bool {
+// format is that of a payload type.
+func (b *binding) format(payload uint8) forward.Format {
 	for i := range b.codecs {
 		if b.codecs[i].payload == payload {
-			return b.codecs[i].vp8
+			return b.codecs[i].format
 		}
 	}
-	return false
+	return 0
 }
 
 // match finds the codec under which a track is sent to the subscriber, nil if it takes none that fits. Among several
@@ -60,6 +61,9 @@ func (b *binding) match(c media.Codec) *codec {
 
 // fit says how well a publisher's codec fits a subscriber's of the same name: 0 not at all.
 func fit(c, o media.Codec) int {
+	if f := forward.FormatOf(c.MimeType); (f == forward.FormatVP9 || f == forward.FormatAV1) && profile(c.Fmtp) != profile(o.Fmtp) {
+		return 0
+	}
 	if !strings.EqualFold(c.MimeType, webrtc.MimeTypeH264) {
 		return 1
 	}
@@ -75,6 +79,16 @@ func fit(c, o media.Codec) int {
 		return 2
 	}
 	return 1
+}
+
+// profile is that of VP9 or AV1 by a format line; "0" where it names none.
+func profile(fmtp string) string {
+	for part := range strings.SplitSeq(fmtp, ";") {
+		if key, value, _ := strings.Cut(strings.TrimSpace(part), "="); key == "profile-id" || key == "profile" {
+			return strings.TrimSpace(value)
+		}
+	}
+	return "0"
 }
 
 // h264 is what a format line says of H.264 besides the level, which a sender need not keep to that of the answer.

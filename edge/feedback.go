@@ -132,6 +132,10 @@ func (l *leg) resend(p *pump, nacks []rtcp.NackPair, scratch *media.Packet, now 
 }
 
 func (l *leg) resendOneLocked(p *pump, out *fan.Batch, sequence uint16, scratch *media.Packet, now int64) {
+	if l.out.red != 0 {
+		p.metrics.resends[forward.Gone].Inc()
+		return
+	}
 	if !l.mayRepair(now) {
 		p.metrics.resends[forward.Held].Inc() // it will be asked for again
 		return
@@ -146,10 +150,8 @@ func (l *leg) resendOneLocked(p *pump, out *fan.Batch, sequence uint16, scratch 
 	}
 	l.net.credit -= float64(len(scratch.Payload))
 	l.spare -= float64(len(scratch.Payload))
-	if l.out.isVP8(s.Type) {
-		d := forward.ParseVP8(scratch.Payload)
-		d.Patch(scratch.Payload, s.IDs)
-	}
+	d := l.out.format(s.Type).Parse(scratch)
+	d.Patch(scratch.Payload, s.IDs)
 	l.counts.resent++
 	repair := l.out.repairType(s.Type)
 	if repair == 0 {
@@ -162,9 +164,10 @@ func (l *leg) resendOneLocked(p *pump, out *fan.Batch, sequence uint16, scratch 
 // writeRepair sends a packet on the repair stream: the original sequence number, then the original payload (RFC 4588,
 // section 4).
 func (l *leg) writeRepair(out *fan.Batch, s *forward.Sent, payload uint8, pkt *media.Packet, now int64) int {
+	h := fan.Header{Timestamp: s.Timestamp, Type: payload, Marker: l.marker(s, pkt)}
 	l.repair = binary.BigEndian.AppendUint16(l.repair[:0], s.Sequence())
-	l.repair = append(l.repair, pkt.Payload...)
-	return l.writeOnRepair(out, &fan.Header{Timestamp: s.Timestamp, Type: payload, Marker: l.marker(pkt)}, l.repair, now)
+	l.repair = append(l.repair, l.describe(&h, pkt)...)
+	return l.writeOnRepair(out, &h, l.repair, now)
 }
 
 // writeOnRepair sends a packet under the next number of the repair stream, and returns the size of its content.

@@ -204,7 +204,7 @@ func TestNetworkNarrowsAndWidens(t *testing.T) {
 	}{
 		"2 Mbit/s, 300 kbit/s, 2 Mbit/s": {narrow: 300_000, layer: 2, down: 3 * time.Second, up: 10 * time.Second, sound: 0.001},
 		"to 800 kbit/s":                  {narrow: 800_000, layer: 1, down: 3 * time.Second, up: 10 * time.Second, sound: 0.001},
-		"and loses 5 % all the time":     {narrow: 300_000, loss: 0.05, layer: 2, down: 3 * time.Second, up: 15 * time.Second, sound: 0.015, still: true},
+		"and loses 5 % all the time":     {narrow: 300_000, loss: 0.05, layer: 2, down: 3 * time.Second, up: 20 * time.Second, sound: 0.015, still: true},
 		"to what carries sound alone":    {narrow: 120_000, layer: -1, down: 3 * time.Second, up: 16 * time.Second, sound: 0.045, still: true},
 		"a player that reports arrivals": {quirks: quirks{arrivals: true}, narrow: 300_000, layer: 2, down: 3 * time.Second, up: 10 * time.Second, sound: 0.001},
 		"a player that tells no limit":   {quirks: quirks{noLimit: true}, narrow: 300_000, layer: 2, down: 3 * time.Second, up: 35 * time.Second, sound: 0.05, still: true},

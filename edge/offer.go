@@ -51,13 +51,13 @@ func readOffer(text string) (*offer, error) {
 	o.parts = parts(kinds)
 	o.passive = setup == "passive"
 	feedback := []webrtc.RTCPFeedback{{Type: "goog-remb"}, {Type: "ccm", Parameter: "fir"}, {Type: "nack"}, {Type: "nack", Parameter: "pli"}}
-	extensions := []string{sdp.SDESMidURI, wish.AbsCaptureTime, sdp.ABSSendTimeURI}
+	extensions := []string{sdp.SDESMidURI, wish.AbsCaptureTime, sdp.ABSSendTimeURI, wish.DependencyDescriptor}
 	if reportsArrivals(&d) {
 		feedback[0].Type = webrtc.TypeRTCPFBTransportCC
 		extensions[2] = sdp.TransportCCURI
 	}
 	var err error
-	if o.engine, err = wish.Codecs(&d, feedback, extensions...); err != nil {
+	if o.engine, err = wish.Codecs(&d, true, feedback, extensions...); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrOffer, err)
 	}
 	clean, err := d.Marshal()

@@ -101,7 +101,7 @@ func (l *leg) measure(p *pump) {
 		return
 	}
 	pi, n := &l.picture, len(l.order)
-	pi.infos, pi.live, pi.class, pi.allowed = p.state.Info.Layers, p.state.Live, p.class, 0
+	pi.infos, pi.live, pi.class, pi.allowed = p.plan.layers, p.state.Live, p.class, 0
 	w, named := &l.net.wish, false
 	for i := range n { // from worst to best
 		layer := l.order[n-1-i]

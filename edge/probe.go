@@ -38,6 +38,9 @@ func (s *Subscriber) arrived(report []byte, now int64) {
 	if err != nil {
 		s.edge.metrics.malformed.Inc()
 	}
+	if l.arrivals.Full() {
+		l.net.estimator.Full(now)
+	}
 	if tell {
 		l.limitedLocked(limit, now)
 	}

@@ -3,7 +3,6 @@ package edge
 import (
 	"context"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -46,8 +45,10 @@ type plan struct {
 	generation uint64
 	source     uint32
 	codec      media.Codec
-	vp8        bool
-	order      []media.Layer // from best to worst, without those that carry nothing
+	format     forward.Format
+	svc        bool              // the track has one layer, of several levels: what order and layers are of
+	order      []media.Layer     // from best to worst, without those that carry nothing
+	layers     []media.LayerInfo // what is known of each, by its place in the track
 }
 
 // pump reads one track once and serves all its legs, one leg after the other: a leg's packets of one batch leave together.
@@ -85,6 +86,7 @@ type pump struct {
 	seen    [media.MaxLayers]int64 // when a packet of the layer last came
 	asked   [media.MaxLayers]int64 // when its keyframe was last asked for
 	delays  delays                 // of the frames that left
+	meter   meter                  // of the levels
 
 	// Owned by run, made anew by each pass.
 	wants   media.LayerSet // what the legs need
@@ -210,6 +212,7 @@ func (p *pump) gather(now int64) bool {
 		}
 		p.n++
 		p.seen[it.Layer] = now
+		p.meter.count(&it.Packet)
 		it.late = p.tops[it.Layer].pass(&it.Packet)
 		p.open = p.open.Add(it.Layer)
 		if it.Flags.Has(media.Last) {
@@ -226,16 +229,14 @@ func (p *pump) gather(now int64) bool {
 func (p *pump) serve(now int64) {
 	// After the batch: what was said of a source before its first packet is then known.
 	turned := false
-	if v := p.track.Version(); v != p.version {
+	if v := p.track.Version(); v != p.version || p.meter.news() {
 		was := p.state.Live
 		p.learn()
 		turned = p.state.Live != was
 	}
 	for i := range p.batch[:p.n] {
 		it := &p.batch[i]
-		if it.vp8 = (forward.VP8{}); p.plan.vp8 {
-			it.vp8 = forward.ParseVP8(it.Payload)
-		}
+		it.vp8 = p.plan.format.Parse(&it.Packet)
 	}
 	p.even()
 	p.wants, p.missing, p.replays = 0, 0, false
@@ -309,24 +310,28 @@ func (p *pump) learn() {
 	p.state = p.track.State()
 	p.version = p.state.Version
 	info := &p.state.Info
-	order := forward.Order(info.Layers)
+	layers, svc := p.meter.levels(info)
+	order := forward.Order(layers)
 	if some := slices.DeleteFunc(slices.Clone(order), func(l media.Layer) bool {
-		return info.Layers[l].Bitrate == silent
+		return layers[l].Bitrate == silent
 	}); len(some) > 0 {
 		order = some
 	}
-	if p.plan.generation != 0 && info.Source == p.plan.source && info.Codec == p.plan.codec && slices.Equal(order, p.plan.order) {
+	p.plan.layers = layers
+	if p.plan.generation != 0 && info.Source == p.plan.source && info.Codec == p.plan.codec && svc == p.plan.svc &&
+		slices.Equal(order, p.plan.order) {
 		return
 	}
 	p.plan = plan{
 		generation: p.plan.generation + 1, source: info.Source, codec: info.Codec,
-		vp8: strings.EqualFold(info.Codec.MimeType, "video/VP8"), order: order,
+		format: forward.FormatOf(info.Codec.MimeType), svc: svc, order: order, layers: layers,
 	}
 }
 
 // report sends the sender reports that are due.
 func (p *pump) report() {
 	now := p.now()
+	p.meter.measure(now)
 	for _, l := range p.all() {
 		l.report(&p.state, now)
 	}

@@ -3,6 +3,7 @@ package edge
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
 
+	"lyceum/edge/forward"
 	"lyceum/mesh/media"
 	"lyceum/mesh/relay"
 )
@@ -51,6 +53,69 @@ func TestLateStudentStartsAtOnceFromTheRing(t *testing.T) {
 			t.Errorf("frame 110 has %d packets", caught)
 		}
 		if n := c.keyframesAsked(); n != 0 {
+			t.Errorf("the teacher was asked for %d keyframes", n)
+		}
+	})
+}
+
+// A teacher's browser makes keyframes only when it is asked: to show the past of ten seconds would take five.
+func TestReplayFromAnOldKeyframeIsLeftForANewOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClass(t, media.Video)
+		te := newTeacher(c.track, 1)
+		te.teach(1)
+		te.every = 1000
+		te.teach(199)
+		c.wire.take()
+		asked := c.keyframesAsked()
+		_, w := c.join(media.Video)
+		te.teach(5)
+		if n := c.keyframesAsked() - asked; n != 1 {
+			t.Errorf("the teacher was asked for %d keyframes, want 1", n)
+		}
+		te.every = te.frame // the next frame is the keyframe
+		te.teach(50)
+		got := w.take()
+		checkFlow(t, got)
+		if first, last := frameOf(&got[0]), frameOf(&got[len(got)-1]); first != 0 || last != 254 {
+			t.Errorf("frames %d to %d, want 0 to 254", first, last)
+		}
+		// The replay is left where it is, three times as fast as the teacher.
+		i := slices.IndexFunc(got, func(p rtp.Packet) bool { return frameOf(&p) >= 205 })
+		if i < 0 {
+			t.Fatalf("the new keyframe, frame 205, never came; frame %d came last", frameOf(&got[len(got)-1]))
+		}
+		if left := frameOf(&got[i-1]); frameOf(&got[i]) != 205 || left > 20 {
+			t.Errorf("frame %d follows frame %d, want 205 after at most 20", frameOf(&got[i]), left)
+		}
+		if n := c.keyframesAsked() - asked; n != 1 {
+			t.Errorf("the teacher was asked for %d keyframes, want 1", n)
+		}
+		checkFlow(t, c.wire.take())
+	})
+}
+
+// Firefox drops packets that come in the moment in which it has connected.
+func TestReplayThatIsOfNoUseIsBegunAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClass(t, media.Video)
+		te := newTeacher(c.track, 1)
+		te.teach(90)
+		asked := c.keyframesAsked()
+		l, w := c.join(media.Video)
+		te.teach(5)
+		first := w.take()
+		l.plead(c.pump)
+		synctest.Wait()
+		te.teach(20)
+		second := w.take()
+		checkFlow(t, append(first, second...))
+		if f := frameOf(&second[0]); f != 50 {
+			t.Errorf("after the plea comes frame %d, want 50 again", f)
+		}
+		l.plead(c.pump) // it may have been sent before the second replay came
+		te.teach(5)
+		if n := c.keyframesAsked() - asked; n > 1 {
 			t.Errorf("the teacher was asked for %d keyframes", n)
 		}
 	})
@@ -396,6 +461,11 @@ func TestSoundStartsLiveAndSaysWhenItWasCaptured(t *testing.T) {
 
 func TestPumpAllocatesNothing(t *testing.T) {
 	p, te := silentPump(t, 20)
+	for i, l := range p.all() {
+		if i%2 == 0 { // half of them watch their network by numbers
+			l.out.count, l.arrivals = 4, &forward.Arrivals{}
+		}
+	}
 	if n := testing.AllocsPerRun(100, func() { te.write(); p.pass() }); n != 0 {
 		t.Errorf("%v allocations for a frame of three layers", n)
 	}

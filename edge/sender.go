@@ -9,6 +9,7 @@ import (
 	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
 
+	"lyceum/edge/forward"
 	"lyceum/mesh/media"
 	"lyceum/routing/wish"
 )
@@ -29,6 +30,8 @@ type binding struct {
 	stamp        uint8  // the id of abs-capture-time, 0 when it was not offered
 	sendTime     uint8  // the id of abs-send-time for video, 0 for none
 	count        uint8  // the id of transport-wide numbers, for a player that reports nothing better; 0 for none
+	dependency   uint8  // the id of dependency descriptors, 0 when they were not offered
+	red          uint8  // the payload type of redundant sound, 0 when it was not asked for
 	cname        string
 	codecs       []codec // in the subscriber's order of preference
 	stream       webrtc.TrackLocalWriter
@@ -39,7 +42,7 @@ type codec struct {
 	media.Codec
 	payload uint8
 	repair  uint8 // the payload type of its repair packets, 0 for none
-	vp8     bool
+	format  forward.Format
 }
 
 var errNoCodec = errors.New("no codec in common")
@@ -73,10 +76,14 @@ func (s *sender) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, er
 		if strings.EqualFold(p.MimeType, webrtc.MimeTypeRTX) {
 			continue
 		}
-		if len(b.codecs) == 0 {
+		if first.PayloadType == 0 {
 			first = p
 		}
-		known := codec{payload: uint8(p.PayloadType), vp8: strings.EqualFold(p.MimeType, webrtc.MimeTypeVP8), Codec: media.Codec{
+		if strings.EqualFold(p.MimeType, wish.MimeTypeRED) {
+			b.red = uint8(p.PayloadType)
+			continue
+		}
+		known := codec{payload: uint8(p.PayloadType), format: forward.FormatOf(p.MimeType), Codec: media.Codec{
 			MimeType: p.MimeType, ClockRate: p.ClockRate, Channels: p.Channels, Fmtp: p.SDPFmtpLine,
 		}}
 		if repair := repairOf(p.PayloadType, all); b.repair != 0 {
@@ -97,6 +104,8 @@ func (s *sender) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, er
 			b.stamp = uint8(e.ID)
 		case sdp.ABSSendTimeURI:
 			b.sendTime = uint8(e.ID)
+		case wish.DependencyDescriptor:
+			b.dependency = uint8(e.ID)
 		case sdp.TransportCCURI:
 			b.count = uint8(e.ID)
 		}

@@ -53,6 +53,7 @@ type LegStats struct {
 	// Track is the one that the subscriber gets.
 	Track string `json:"track"`
 	// Playing is false while the subscriber waits for the teacher or for a keyframe; Layer then means nothing.
+	// Of a stream with several levels in one layer (SVC), Layer and Target are levels.
 	Playing bool        `json:"playing"`
 	Layer   media.Layer `json:"layer"`
 	// Target is the layer that the subscriber is to get.
@@ -81,8 +82,13 @@ func (l *leg) stats() *LegStats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	layer, playing := l.selector.Playing()
+	target := l.selector.Target()
+	if l.svc {
+		top := uint8(len(l.order) - 1)
+		layer, target = media.Layer(min(l.levels.Level(), top)), media.Layer(min(l.levels.Target(), top))
+	}
 	return &LegStats{
-		Track: l.at.Load().track.ID().Name, Playing: playing, Layer: layer, Target: l.selector.Target(), Unserved: l.source != 0 && l.codec == nil,
+		Track: l.at.Load().track.ID().Name, Playing: playing, Layer: layer, Target: target, Unserved: l.source != 0 && l.codec == nil,
 		Packets: l.counts.packets, Bytes: l.counts.bytes, Resent: l.counts.resent, Pleas: l.counts.pleas,
 		Lost: l.heard.lost, Limit: l.heard.estimate, Estimate: l.net.known(), Probes: l.counts.probes, Off: l.picture.off,
 	}

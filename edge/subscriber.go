@@ -54,6 +54,7 @@ func (e *Edge) newSubscriber(ctx context.Context, rq SubscribeRequest, began int
 	if err != nil {
 		return nil, "", err
 	}
+	rq.Offer = "" // it is large, and of no use any more
 	var cfg webrtc.Configuration
 	if e.cfg.Certificate != nil {
 		cfg.Certificates = []webrtc.Certificate{*e.cfg.Certificate}
@@ -143,6 +144,9 @@ func (s *Subscriber) Hops() (hops int, known bool) {
 	}
 	return 0, false
 }
+
+// Sharing reports whether a screen is shared in the room, be it still or not: a picture that stands tells a player nothing.
+func (s *Subscriber) Sharing() bool { return s.shard.pumps[media.Screen].track.State().Live }
 
 // Trickle adds candidates of the client, each "candidate:..." as in SDP. Those that cannot be used are passed over.
 func (s *Subscriber) Trickle(candidates []string) {

@@ -40,6 +40,9 @@ func (w *way) send(out *fan.Batch, h *fan.Header, payload []byte) error {
 		w.blank[h.Padding-1] = h.Padding // the last byte counts them
 		payload = w.blank
 	}
+	if h.RawID != 0 {
+		_ = r.SetExtension(h.RawID, h.Raw) // the first: it decides for the form of all
+	}
 	if h.TimeID != 0 {
 		binary.BigEndian.PutUint32(w.time, h.Time)
 		_ = r.SetExtension(h.TimeID, w.time[1:]) // ids up to 14 and so few bytes are taken

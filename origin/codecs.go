@@ -16,8 +16,9 @@ func mediaEngine(offer string) (*webrtc.MediaEngine, error) {
 		return nil, fmt.Errorf("%w: %w", ErrOffer, err)
 	}
 	feedback := []webrtc.RTCPFeedback{{Type: "ccm", Parameter: "fir"}, {Type: "nack"}, {Type: "nack", Parameter: "pli"}}
-	engine, err := wish.Codecs(&d, feedback,
-		sdp.SDESMidURI, sdp.SDESRTPStreamIDURI, sdp.SDESRepairRTPStreamIDURI, wish.AbsCaptureTime)
+	engine, err := wish.Codecs(&d, false, feedback,
+		sdp.SDESMidURI, sdp.SDESRTPStreamIDURI, sdp.SDESRepairRTPStreamIDURI, wish.AbsCaptureTime,
+		wish.DependencyDescriptor)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrOffer, err)
 	}

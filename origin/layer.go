@@ -26,6 +26,7 @@ type layer struct {
 	mu sync.Mutex
 	// Guarded by mu.
 	look          looker
+	dependency    *dependency // of AV1; nil when descriptors were not agreed
 	numbers       numbering
 	repair        repair
 	captured      media.Clock // from abs-capture-time
@@ -57,6 +58,7 @@ func (l *layer) receive(p *rtp.Packet, now time.Time) outcome {
 		return outcome{}
 	}
 	saw := l.look(p.Payload)
+	payload := l.dependency.look(p, &saw)
 	head := l.numbers.head
 	begun := l.numbers.begun
 	at, v := l.numbers.arrive(p.SequenceNumber, p.Timestamp, saw.empty)
@@ -90,7 +92,7 @@ func (l *layer) receive(p *rtp.Packet, now time.Time) outcome {
 	out.packet = &l.packet
 	l.packet = media.Packet{
 		Layer: l.index, Flags: flags(saw, at, p.Marker), Source: l.source, Number: at.number, Frame: at.frame,
-		Timestamp: p.Timestamp, Captured: l.capturedAt(p.Timestamp, now), Payload: p.Payload,
+		Timestamp: p.Timestamp, Captured: l.capturedAt(p.Timestamp, now), Payload: payload,
 	}
 	if l.sound {
 		l.packet.Flags = media.First | media.Last // the marker of sound means the start of speech
@@ -116,7 +118,13 @@ func flags(saw look, at place, marker bool) media.Flags {
 	if saw.key || at.key {
 		f |= media.Key
 	}
-	return f
+	if saw.described {
+		f |= media.Described
+	}
+	if saw.ends {
+		f |= media.Ends
+	}
+	return f.OfLevel(saw.level)
 }
 
 // learnCapture reads abs-capture-time: 64 bits of NTP, in the clock of the publisher.

@@ -308,8 +308,11 @@ func (p *Publisher) begin(remote *webrtc.TrackRemote, receiver *webrtc.RTPReceiv
 	codec := codecOf(remote)
 	l := &layer{ssrc: uint32(remote.SSRC()), rid: remote.RID()}
 	for _, e := range receiver.GetParameters().HeaderExtensions {
-		if e.URI == wish.AbsCaptureTime {
+		switch e.URI {
+		case wish.AbsCaptureTime:
 			l.capture = uint8(e.ID)
+		case wish.DependencyDescriptor:
+			l.dependency = &dependency{id: uint8(e.ID)}
 		}
 	}
 	for _, fb := range remote.Codec().RTCPFeedback {

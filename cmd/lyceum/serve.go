@@ -29,6 +29,7 @@ func newServe() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			node.SpareMemory()
 			log := newLogger(os.Stderr, cfg.Log)
 			if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
 				return fmt.Errorf("data: %w", err)

@@ -58,8 +58,10 @@ func newEngine(s *Sockets, media []net.PacketConn, public []string) (engine func
 			return nil, nil, fmt.Errorf("addresses: %w", err)
 		}
 	}
+	logs := newPeerLogs()
 	return func() webrtc.SettingEngine {
 		e := base()
+		e.LoggerFactory = logs
 		e.SetICEUDPMux(mux)
 		e.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6})
 		e.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)

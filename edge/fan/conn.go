@@ -15,8 +15,8 @@ import (
 // flushes at once; only a lone packet waits so long.
 const patience = 2 * time.Millisecond
 
-// Conn is a UDP socket that many WebRTC connections share. Media that they write is gathered and leaves with the next
-// flush; what keeps a connection alive (STUN, DTLS, RTCP) leaves at once.
+// Conn is a UDP socket that many WebRTC connections share. Media and reports that they write are gathered and leave with the
+// next flush; what keeps a connection alive (STUN, DTLS) leaves at once.
 type Conn struct {
 	*net.UDPConn
 
@@ -84,13 +84,15 @@ func (c *Conn) ReadFromAddrPort(b []byte) (int, netip.AddrPort, error) {
 	}
 }
 
-// heard gives RTCP to the ear of its sender, if there is one. Who has none connects or publishes.
+// heard gives RTCP to the ear of its sender, if there is one. Who has none and sends what is not media connects.
 func (c *Conn) heard(b []byte, from netip.AddrPort) bool {
 	c.earsMu.RLock()
 	e := c.ears[netip.AddrPortFrom(from.Addr().Unmap(), from.Port())]
 	c.earsMu.RUnlock()
 	if e == nil {
-		c.port.soon = soonLooks
+		if len(b) > 0 && b[0]>>6 != 2 {
+			c.port.soon = soonLooks
+		}
 		return false
 	}
 	if !isControl(b) {
@@ -100,12 +102,12 @@ func (c *Conn) heard(b []byte, from netip.AddrPort) bool {
 	return true
 }
 
-// WriteToAddrPort sends a packet, or gathers it if it is media. What becomes of gathered media is counted and not told.
+// WriteToAddrPort sends a packet, or gathers it if it is RTP or RTCP. What becomes of what is gathered is counted and not told.
 func (c *Conn) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
-	if to.Addr().Zone() != "" || !c.port.reading && (!isMedia(b) || len(b) > MaxPacket) {
+	if to.Addr().Zone() != "" || !c.port.reading && (!isGathered(b) || len(b) > MaxPacket) {
 		return c.WriteToUDPAddrPort(b, to)
 	}
-	if !isMedia(b) || len(b) > MaxPacket {
+	if !isGathered(b) || len(b) > MaxPacket {
 		raw := c.sockaddr(to)
 		if err := c.port.write(b, &raw); err != nil {
 			return 0, fmt.Errorf("send to %s: %w", to, err)
@@ -126,12 +128,10 @@ func (c *Conn) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
 	return len(b), nil
 }
 
-// isMedia tells RTP from what else shares a socket: STUN, DTLS and RTCP (RFC 7983, RFC 5761).
-func isMedia(b []byte) bool {
-	return len(b) >= 12 && b[0]>>6 == 2 && (b[1] < 192 || b[1] > 223)
-}
+// isGathered tells RTP and RTCP from what else shares a socket: STUN and DTLS (RFC 7983).
+func isGathered(b []byte) bool { return len(b) >= 8 && b[0]>>6 == 2 }
 
-// isControl tells RTCP.
+// isControl tells RTCP from RTP (RFC 5761).
 func isControl(b []byte) bool {
 	return len(b) >= 8 && b[0]>>6 == 2 && b[1] >= 192 && b[1] <= 223
 }

@@ -147,6 +147,6 @@ func FuzzSocket(f *testing.F) {
 		if isControl(b) {
 			r.conn.heard(b, r.paths[0].to)
 		}
-		_ = isMedia(b)
+		_ = isGathered(b)
 	})
 }

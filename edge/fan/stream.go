@@ -14,9 +14,13 @@ import (
 var ErrTooLarge = errors.New("the packet is too large")
 
 const (
-	headerSize    = 12
-	extensionSize = 20 // of all extensions in the one-byte form: 4 + 1 + 3 + 1 + 2 + 1 + 8 (RFC 8285, section 4.2)
-	tagSize       = 16 // the largest of all profiles
+	headerSize = 12
+	tagSize    = 16 // the largest of all profiles
+
+	oneByte = 0xbede // the forms of extensions (RFC 8285, sections 4.2 and 4.3)
+	twoByte = 0x1000
+	// maxOneByte is what an extension can hold in the one-byte form.
+	maxOneByte = 16
 )
 
 // Header is the RTP header of a packet.
@@ -37,6 +41,10 @@ type Header struct {
 	// (transport-wide congestion control), 1 to 14; 0 sends none.
 	CountID uint8
 	Count   uint16
+	// RawID is the id of the extension that carries Raw, of 1 to 255 bytes; 0 sends none. With more than 16 bytes all
+	// extensions of the packet have the two-byte form, which its receiver must have agreed to.
+	RawID uint8
+	Raw   []byte
 	// Padding is how many bytes follow the payload, so that packets have one size (RFC 3550, section 5.1).
 	Padding uint8
 }
@@ -56,7 +64,7 @@ type Stream struct {
 
 // Send seals a packet and puts it in a batch, which must belong to the fan that made the path.
 func (s *Stream) Send(b *Batch, p *Path, h *Header, payload []byte) error {
-	if headerSize+extensionSize+len(payload)+int(h.Padding)+tagSize > MaxPacket {
+	if headerSize+h.extensions()+len(payload)+int(h.Padding)+tagSize > MaxPacket {
 		return fmt.Errorf("send %d bytes: %w", len(payload), ErrTooLarge)
 	}
 	q := b.queue(p)
@@ -94,29 +102,61 @@ func (h *Header) write(b []byte) int {
 	binary.BigEndian.PutUint16(b[2:], uint16(h.Index))
 	binary.BigEndian.PutUint32(b[4:], h.Timestamp)
 	binary.BigEndian.PutUint32(b[8:], h.SSRC)
-	if h.StampID|h.TimeID|h.CountID == 0 {
+	if h.StampID|h.TimeID|h.CountID|h.RawID == 0 {
 		return headerSize
 	}
 	b[0] |= 1 << 4
 	n := headerSize + 4
 	if h.TimeID != 0 {
-		binary.BigEndian.PutUint32(b[n:], uint32(h.TimeID<<4|2)<<24|h.Time&0xffffff) // the length minus one
-		n += 4
-	}
-	if h.CountID != 0 {
-		b[n] = h.CountID<<4 | 1
-		binary.BigEndian.PutUint16(b[n+1:], h.Count)
+		n = h.begin(b, n, h.TimeID, 3)
+		b[n], b[n+1], b[n+2] = byte(h.Time>>16), byte(h.Time>>8), byte(h.Time)
 		n += 3
 	}
+	if h.CountID != 0 {
+		n = h.begin(b, n, h.CountID, 2)
+		binary.BigEndian.PutUint16(b[n:], h.Count)
+		n += 2
+	}
 	if h.StampID != 0 {
-		b[n] = h.StampID<<4 | 7
-		binary.BigEndian.PutUint64(b[n+1:], h.Stamp)
-		n += 9
+		n = h.begin(b, n, h.StampID, 8)
+		binary.BigEndian.PutUint64(b[n:], h.Stamp)
+		n += 8
+	}
+	if h.RawID != 0 {
+		n = h.begin(b, n, h.RawID, len(h.Raw))
+		n += copy(b[n:], h.Raw)
 	}
 	for ; n%4 != 0; n++ {
 		b[n] = 0
 	}
-	binary.BigEndian.PutUint16(b[headerSize:], 0xbede) // one-byte extensions
+	form := uint16(oneByte)
+	if h.long() {
+		form = twoByte
+	}
+	binary.BigEndian.PutUint16(b[headerSize:], form)
 	binary.BigEndian.PutUint16(b[headerSize+2:], uint16(n-headerSize-4)/4)
 	return n
+}
+
+// long reports whether the extensions have the two-byte form.
+func (h *Header) long() bool { return h.RawID != 0 && len(h.Raw) > maxOneByte }
+
+// begin writes what stands before an extension of size bytes and returns where it begins.
+func (h *Header) begin(b []byte, n int, id uint8, size int) int {
+	if h.long() {
+		b[n], b[n+1] = id, byte(size)
+		return n + 2
+	}
+	b[n] = id<<4 | byte(size-1)
+	return n + 1
+}
+
+// extensions is the most that the extensions need, in bytes.
+func (h *Header) extensions() int {
+	const fixed = 20 // time, count and stamp, 4 + 1 + 3 + 1 + 2 + 1 + 8
+	if h.RawID == 0 {
+		return fixed
+	}
+	const long = 3 // what the two-byte form adds to these
+	return fixed + long + 2 + len(h.Raw) + 3
 }

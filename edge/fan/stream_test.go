@@ -85,6 +85,7 @@ func TestSealedPacketsAreOpenedByTheOtherSide(t *testing.T) {
 				}
 				if i%3500 == 0 {
 					h.CountID, h.Count = 4, 0xcdef
+					h.RawID, h.Raw = 8, bytes.Repeat([]byte{7}, 1+i/3500*3)
 				}
 				if i%2500 == 0 {
 					h.Padding = uint8(1 + i/2500%200)
@@ -105,6 +106,9 @@ func TestSealedPacketsAreOpenedByTheOtherSide(t *testing.T) {
 				if string(p.Payload) != fmt.Sprint(at) || p.SSRC != 9 || p.SequenceNumber != uint16(at) || p.Timestamp != uint32(at) ||
 					p.PayloadType != 96 || p.Marker != h.Marker || p.PaddingSize != h.Padding {
 					t.Fatalf("packet %d is %v", at, p)
+				}
+				if raw := p.GetExtension(8); !bytes.Equal(raw, h.Raw) {
+					t.Fatalf("packet %d carries %x, want %x", i, raw, h.Raw)
 				}
 				if stamp := hex.EncodeToString(p.GetExtension(3)); (stamp == "1122334455667788") != (h.StampID != 0) {
 					t.Fatalf("packet %d is stamped %q", at, stamp)

@@ -23,6 +23,8 @@ const (
 	watchTime = 1_000_000
 	// groupTime is how far apart packets must leave for their ways to be compared: those of a train queue behind each other.
 	groupTime = 5000
+	// patient is how many groups in a row may meet a queue that grows.
+	patient = 3
 	// skew is by how much the shortest way may grow from one group to the next: clocks differ, and routes change.
 	skew = 20
 )
@@ -89,6 +91,10 @@ func (a *Arrivals) Report(b []byte, now int64) (limit float64, tell bool, err er
 	return a.value, true, err
 }
 
+// Full reports whether the newest packets have met a queue that grows. The limit need not have fallen because of it: after a
+// narrow line it may lie far below what arrives.
+func (a *Arrivals) Full() bool { return a.over > patient }
+
 // arrive takes in one packet, and reports whether the limit has fallen.
 func (a *Arrivals) arrive(size int, left, at int64) (fell bool) {
 	if !a.active || at < a.newest-watchTime || at > a.newest+10*watchTime {
@@ -107,7 +113,7 @@ func (a *Arrivals) arrive(size int, left, at int64) (fell bool) {
 	a.queue += (way - a.base - a.queue) * 0.3
 	switch {
 	case a.queue > congested && way-a.base > a.queue*0.9:
-		if a.over++; a.over > 3 && a.newest-a.fellAt > fallTime {
+		if a.over++; a.over > patient && a.newest-a.fellAt > fallTime {
 			if through := 0.85 * a.through(); a.value == 0 || through < a.value {
 				a.value, fell = through, true
 			}

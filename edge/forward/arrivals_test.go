@@ -120,7 +120,7 @@ func marshalArrivals(t testing.TB, base uint16, of []int64) []byte {
 		}
 		symbols = symbols[n:]
 	}
-	r.Header.Length = r.Len()/4 - 1
+	r.Header.Length = uint16(r.MarshalSize()/4 - 1)
 	b, err := r.Marshal()
 	if err != nil {
 		t.Fatal(err)
@@ -148,6 +148,9 @@ func TestArrivalsOfALineThatNarrowsLetTheLimitFall(t *testing.T) {
 	began := l.now
 	for l.falls == 0 && l.now < began+3_000_000 {
 		l.send(1_500_000, 0.1)
+	}
+	if !l.a.Full() {
+		t.Error("the queue is not seen")
 	}
 	if took := l.now - began; took > 1_000_000 {
 		t.Errorf("the first fall after %d us", took)

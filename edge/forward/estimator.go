@@ -309,6 +309,14 @@ func (e *Estimator) travelled(trip int64) (grown int) {
 	return grown
 }
 
+// Full says that packets have just met a queue that grows. It matters while a burst lasts: a limit falls only if it is above
+// what arrives.
+func (e *Estimator) Full(now int64) {
+	if e.bursting {
+		e.sign(now)
+	}
+}
+
 // Heard takes in the fraction of sound that was lost. It matters while a burst lasts, which must not cost any.
 func (e *Estimator) Heard(lost float64, now int64) {
 	if e.bursting && lost > e.loss+heard {

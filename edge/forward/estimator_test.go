@@ -98,6 +98,7 @@ func TestABurstSaysNothingAgainstWhatWasCarriedBefore(t *testing.T) {
 		"the limit does not grow": func(r *road) { r.limit = constant(380_000); r.drive(900_000, 3) },
 		"a tenth is lost":         func(r *road) { r.limit, r.lost = nil, 0.1; r.drive(900_000, 1) },
 		"the way gets long":       func(r *road) { r.limit, r.trip = nil, 300_000; r.drive(900_000, 1) },
+		"a queue grows":           func(r *road) { r.e.Full(r.now) },
 		"sound is lost":           func(r *road) { r.e.Heard(0.3, r.now) },
 	} {
 		r := newRoad()

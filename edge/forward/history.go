@@ -27,7 +27,7 @@ const (
 // sent twice. The oldest is forgotten when it is full.
 type History struct {
 	entries []remembered
-	known   [stretches]stretch
+	known   []stretch
 	newest  uint64
 	present uint8 // the stretch that was added to last
 	begun   bool
@@ -43,9 +43,10 @@ type remembered struct {
 	sendings  uint8 // 0 marks an entry that was never used
 }
 
-// stretches is how many stretches a history knows. A subscriber has a new one with each change of layer and each replay, and those are
-// seconds apart.
-const stretches = 16
+// stretches bounds the stretches that a history knows. A subscriber has a new one with each change of layer and each replay,
+// which are seconds apart; but one that gets some levels of a stream (SVC) has one with each frame of which a level is left out,
+// and can ask for what it missed in the last few seconds.
+const stretches = 128
 
 // stretch is packets whose numbers and indices go up together.
 type stretch struct {
@@ -53,12 +54,13 @@ type stretch struct {
 	last          uint64 // the highest index
 	layer         media.Layer
 	payloadType   uint8
-	used          bool
+	level         uint8
 }
 
 // fits reports whether a packet belongs to a stretch.
 func (p *stretch) fits(s *Sent) bool {
-	return p.used && s.Number-s.Index == p.number-p.index && s.Index >= p.index && s.Layer == p.layer && s.Type == p.payloadType
+	return s.Number-s.Index == p.number-p.index && s.Index >= p.index && s.Layer == p.layer && s.Type == p.payloadType &&
+		s.Level == p.level
 }
 
 // NewHistory makes a history of a number of packets.
@@ -81,9 +83,11 @@ func (h *History) Add(s *Sent) bool {
 
 // stretch finds the stretch of a packet, or begins one in place of the oldest.
 func (h *History) stretch(s *Sent) uint8 {
-	if p := &h.known[h.present]; p.fits(s) {
-		p.last = max(p.last, s.Index)
-		return h.present
+	if len(h.known) > 0 {
+		if p := &h.known[h.present]; p.fits(s) {
+			p.last = max(p.last, s.Index)
+			return h.present
+		}
 	}
 	oldest := 0
 	for i := range h.known {
@@ -92,20 +96,27 @@ func (h *History) stretch(s *Sent) uint8 {
 			p.last = max(p.last, s.Index)
 			return uint8(i)
 		}
-		if h.known[oldest].used && (!p.used || p.last < h.known[oldest].last) {
+		if p.last < h.known[oldest].last {
 			oldest = i
 		}
 	}
+	if len(h.known) < stretches {
+		oldest = len(h.known)
+		h.known = append(h.known, stretch{}) // some more memory now and then, up to the bound
+	}
 	h.present = uint8(oldest)
-	h.known[oldest] = stretch{number: s.Number, index: s.Index, last: s.Index, layer: s.Layer, payloadType: s.Type, used: true}
+	h.known[oldest] = stretch{number: s.Number, index: s.Index, last: s.Index, layer: s.Layer, payloadType: s.Type, level: s.Level}
 	return h.present
 }
 
 // find returns what is remembered of the packet with an index, nil for nothing.
 func (h *History) find(index uint64) *remembered {
 	e := &h.entries[index%uint64(len(h.entries))]
-	if p := &h.known[e.stretch]; e.sendings == 0 || e.index != uint32(index) || index < p.index || index > p.last {
-		return nil // never sent, or its stretch is forgotten
+	if e.sendings == 0 || e.index != uint32(index) {
+		return nil // never sent
+	}
+	if p := &h.known[e.stretch]; index < p.index || index > p.last {
+		return nil // its stretch is forgotten
 	}
 	return e
 }
@@ -115,6 +126,7 @@ func (h *History) sent(index uint64, e *remembered) Sent {
 	p := &h.known[e.stretch]
 	return Sent{
 		Number: p.number + index - p.index, Index: index, Timestamp: e.timestamp, IDs: e.ids, Layer: p.layer, Type: p.payloadType,
+		Level: p.level,
 	}
 }
 

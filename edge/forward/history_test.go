@@ -56,7 +56,7 @@ func TestHistory(t *testing.T) {
 }
 
 func TestAHistoryKeepsApartWhatWasSentInTurns(t *testing.T) {
-	h := NewHistory(64)
+	h := NewHistory(512)
 	index := uint64(100)
 	sent := map[uint64]Sent{}
 	for run := range uint64(stretches + 4) {

@@ -10,12 +10,14 @@ type Sent struct {
 	Index uint64
 	// Timestamp is the RTP timestamp.
 	Timestamp uint32
-	// IDs are the VP8 identifiers; other codecs have none.
+	// IDs are the identifiers of its frame; they mean nothing for codecs that have none.
 	IDs IDs
 	// Layer is where the packet came from.
 	Layer media.Layer
 	// Type is the payload type. It is for the caller to set.
 	Type uint8
+	// Level is the highest level that the subscriber gets of the frame. It is for the caller to set.
+	Level uint8
 }
 
 // Sequence is the RTP sequence number.
@@ -30,6 +32,8 @@ type Rewriter struct {
 	// The one before, if its holes can still be filled: it is of the same layer and source. The receiver asks for what it
 	// lacks whether or not a new run has begun.
 	former run
+	// What was left out of both runs; nil while nothing ever was.
+	skips *skips
 
 	time timeline
 }
@@ -38,6 +42,7 @@ type Rewriter struct {
 type run struct {
 	first, head uint64 // the first number and the highest, 0 for no run
 	base        uint64 // the index of the first
+	skipped     uint64 // how many numbers were left out; of a former run alone
 	live        uint32 // what is added to timestamps; of a former run alone
 	ids         shift
 }
@@ -58,6 +63,15 @@ func (r *Rewriter) Begin(p *media.Packet, d *VP8, head, rate uint32, now int64) 
 	r.former = run{}
 	if used := r.next > r.run.base; used && r.time.steady(p) && p.Number > r.run.head {
 		r.former, r.former.live = r.run, r.time.live
+		if r.skips != nil {
+			r.former.skipped = r.skips.n
+			r.skips.advance(r.run.head, p.Number)
+		}
+	} else if r.skips != nil {
+		*r.skips = skips{}
+	}
+	if r.skips != nil {
+		r.skips.n = 0
 	}
 	r.run = run{first: p.Number, head: p.Number, base: r.next, ids: r.run.ids}
 	r.run.ids.begin(d)
@@ -79,22 +93,66 @@ func (r *Rewriter) Due(p *media.Packet, now int64) bool { return r.time.due(p.Ti
 // the one before. The same packet gets the same answer again.
 func (r *Rewriter) Rewrite(p *media.Packet, d *VP8, now int64, s *Sent) bool {
 	if f := &r.former; f.has(p.Number) {
-		*s = Sent{
-			Number: p.Number, Index: f.base + p.Number - f.first, Timestamp: p.Timestamp + f.live, IDs: f.ids.apply(d), Layer: p.Layer,
-		}
-		return true
+		index, ok := r.index(f, p.Number, f.skipped)
+		*s = Sent{Number: p.Number, Index: index, Timestamp: p.Timestamp + f.live, IDs: f.ids.apply(d), Layer: p.Layer}
+		return ok
 	}
 	if r.run.head == 0 || p.Number < r.run.first {
 		return false
 	}
+	index, ok := r.advance(p.Number)
+	if !ok {
+		return false
+	}
 	out, _ := r.time.at(p.Timestamp)
-	*s = Sent{Number: p.Number, Index: r.run.base + p.Number - r.run.first, Timestamp: out, IDs: r.run.ids.apply(d), Layer: p.Layer}
+	*s = Sent{Number: p.Number, Index: index, Timestamp: out, IDs: r.run.ids.apply(d), Layer: p.Layer}
 	if s.Index >= r.next {
 		r.next, r.run.head = s.Index+1, p.Number
 		r.run.ids.sent(d, s.IDs)
 		r.time.sent(p, out, now)
 	}
 	return true
+}
+
+// Skip leaves a packet out of the run on purpose: it takes no sequence number, and leaves no hole. One that comes late has a
+// hole already, which stays. The first packet of a run is never left out.
+func (r *Rewriter) Skip(number uint64) {
+	if number <= r.run.head || r.run.head == 0 {
+		return
+	}
+	if r.skips == nil {
+		r.skips = new(skips) // once for a subscriber
+	}
+	index, _ := r.advance(number)
+	r.skips.add(number)
+	r.next, r.run.head = index, number
+}
+
+// advance makes room for a number and returns its index.
+func (r *Rewriter) advance(number uint64) (index uint64, ok bool) {
+	if r.skips == nil {
+		return r.run.base + number - r.run.first, true
+	}
+	if number > r.run.head {
+		r.skips.advance(r.run.head, number)
+	}
+	return r.index(&r.run, number, r.skips.n)
+}
+
+// index is where a number of a run belongs of which so many were left out. It has no place if it was left out itself, or if
+// what was left out since is forgotten.
+func (r *Rewriter) index(of *run, number, skipped uint64) (index uint64, ok bool) {
+	index = of.base + number - of.first
+	if skipped == 0 {
+		return index, true
+	}
+	if number > of.head {
+		return index - skipped, true
+	}
+	if max(of.head, r.run.head)-number >= skipSpan || r.skips.has(number) {
+		return 0, false
+	}
+	return index - (skipped - r.skips.after(number, of.head)), true
 }
 
 // Next is the index that comes after the highest one given.

@@ -2,25 +2,32 @@ package forward
 
 import "encoding/binary"
 
-// IDs are the identifiers of a VP8 frame.
+// IDs are the identifiers of a frame of VP8, VP9 or AV1.
 type IDs struct {
-	// Picture is the picture id, of 7 or 15 bits.
+	// Picture is the picture id, of 7 or 15 bits, or the frame number of AV1, of 16.
 	Picture uint16
 	// TL0 counts the frames of the lowest temporal layer.
 	TL0 uint8
-	// Key counts the keyframes, in 5 bits.
+	// Key counts the keyframes of VP8, in 5 bits.
 	Key uint8
 }
 
-// VP8 is what the payload descriptor of a VP8 packet says (RFC 7741, section 4.2), and where it says it. The zero value
-// says nothing and changes nothing.
+// How wide picture ids are: 7 or 15 bits, or 16 of AV1.
+const (
+	narrow = 0x7f
+	wide   = 0x7fff
+	whole  = 0xffff
+)
+
+// VP8 is what the payload descriptor of a VP8 packet says (RFC 7741, section 4.2), and where it says it; Format.Parse says the
+// same of other codecs. The zero value says nothing and changes nothing.
 type VP8 struct {
 	// IDs are those of the publisher.
 	IDs
 
 	// Where the identifiers stand in the payload; 0 for those that are not there.
 	pictureAt, tl0At, keyAt uint8
-	wide                    bool // the picture id has 15 bits
+	mask                    uint16 // the bits of the picture id
 }
 
 // ParseVP8 reads a payload descriptor. It returns the zero value for one that is cut short.
@@ -35,13 +42,12 @@ func ParseVP8(payload []byte) VP8 {
 			return VP8{}
 		}
 		d.pictureAt = uint8(at)
-		d.Picture = uint16(payload[at] & 0x7f)
+		d.Picture, d.mask = uint16(payload[at]&0x7f), narrow
 		if payload[at]&0x80 != 0 {
 			if len(payload) <= at+1 {
 				return VP8{}
 			}
-			d.wide = true
-			d.Picture = binary.BigEndian.Uint16(payload[at:]) & 0x7fff
+			d.Picture, d.mask = binary.BigEndian.Uint16(payload[at:])&wide, wide
 			at++
 		}
 		at++
@@ -67,10 +73,13 @@ func ParseVP8(payload []byte) VP8 {
 // Patch writes identifiers into the payload that d was parsed from, each in the width it has there.
 func (d *VP8) Patch(payload []byte, ids IDs) {
 	if d.pictureAt != 0 {
-		if d.wide {
+		switch d.mask {
+		case whole:
+			binary.BigEndian.PutUint16(payload[d.pictureAt:], ids.Picture)
+		case wide:
 			binary.BigEndian.PutUint16(payload[d.pictureAt:], ids.Picture|0x8000)
-		} else {
-			payload[d.pictureAt] = byte(ids.Picture & 0x7f)
+		default:
+			payload[d.pictureAt] = byte(ids.Picture & narrow)
 		}
 	}
 	if d.tl0At != 0 {
@@ -90,11 +99,7 @@ func (s *shift) begin(d *VP8) {
 }
 
 func (s *shift) apply(d *VP8) IDs {
-	out := IDs{Picture: (d.Picture + s.ids.Picture) & 0x7fff, TL0: d.TL0 + s.ids.TL0, Key: (d.Key + s.ids.Key) & 0x1f}
-	if !d.wide {
-		out.Picture &= 0x7f
-	}
-	return out
+	return IDs{Picture: (d.Picture + s.ids.Picture) & d.mask, TL0: d.TL0 + s.ids.TL0, Key: (d.Key + s.ids.Key) & 0x1f}
 }
 
 // sent remembers the identifiers of the newest packet, those that it has.

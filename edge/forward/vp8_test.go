@@ -47,10 +47,10 @@ func FuzzVP8(f *testing.F) {
 			t.Fatal("the length has changed")
 		}
 		after := ParseVP8(got)
-		if after.pictureAt != before.pictureAt || after.tl0At != before.tl0At || after.keyAt != before.keyAt || after.wide != before.wide {
+		if after.pictureAt != before.pictureAt || after.tl0At != before.tl0At || after.keyAt != before.keyAt || after.mask != before.mask {
 			t.Fatalf("the shape has changed from %+v to %+v", before, after)
 		}
-		if !before.wide {
+		if before.mask == narrow {
 			ids.Picture &= 0x7f
 		}
 		if before.pictureAt != 0 && after.Picture != ids.Picture || before.tl0At != 0 && after.TL0 != ids.TL0 || before.keyAt != 0 && after.Key != ids.Key {

@@ -247,7 +247,7 @@ func TestRefusals(t *testing.T) {
 	}{
 		"E01: sendonly":  {strings.ReplaceAll(offer, "a=recvonly", "a=sendonly"), 422},
 		"E01: inactive":  {strings.ReplaceAll(offer, "a=recvonly", "a=inactive"), 422},
-		"E10: no codec":  {strings.NewReplacer("VP8/", "VP7/", "H264/", "H263/").Replace(offer), 422},
+		"E10: no codec":  {strings.NewReplacer("VP8/", "VP7/", "VP9/", "VP7/", "AV1/", "VP7/", "H264/", "H263/").Replace(offer), 422},
 		"not an offer":   {"hello", 400},
 		"no second seat": {offer, 201},
 	} {

@@ -15,7 +15,25 @@ const (
 	First
 	// Last marks the last packet of a frame (the RTP marker bit of video).
 	Last
+	// Described says that the payload begins with a dependency descriptor (AV1), as JoinDescriptor puts it there.
+	Described
+	// Ends marks the last packet of a level within its frame. It is told of VP9, and of AV1 with a dependency descriptor.
+	Ends
+
+	levelShift = 5 // the two bits above are the level
 )
+
+// MaxLevel is the highest level that a packet can have. AV1 has no more; what VP9 has above counts as the highest.
+const MaxLevel = 3
+
+// OfLevel returns fl with the level of the packet, at most MaxLevel: the spatial layer that it belongs to in a stream that
+// has several (SVC). Each needs those below it. Other streams have level 0 alone.
+func (fl Flags) OfLevel(level uint8) Flags {
+	return fl&^(MaxLevel<<levelShift) | Flags(min(level, MaxLevel))<<levelShift
+}
+
+// Level is the level of the packet, 0 to MaxLevel.
+func (fl Flags) Level() uint8 { return uint8(fl>>levelShift) & MaxLevel }
 
 // Has reports whether all of f are set.
 func (fl Flags) Has(f Flags) bool { return fl&f == f }
@@ -39,7 +57,7 @@ type Packet struct {
 	// Captured is when the media was captured by the publisher's clock if that is known, else when the packet
 	// reached the origin, in microseconds since the Unix epoch.
 	Captured int64
-	// Payload is the RTP payload without header, extensions and padding.
+	// Payload is the RTP payload without header, extensions and padding, behind a dependency descriptor if it is Described.
 	Payload []byte
 }
 

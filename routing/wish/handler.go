@@ -11,7 +11,6 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -60,7 +59,7 @@ func New(cfg Config) (*Handler, error) {
 	}
 	cfg.Base = strings.TrimSuffix(cfg.Base, "/")
 	if cfg.MaxPending == 0 {
-		cfg.MaxPending = 4 * runtime.GOMAXPROCS(0)
+		cfg.MaxPending = 64
 	}
 	if cfg.MaxWaiting == 0 {
 		cfg.MaxWaiting = 1024

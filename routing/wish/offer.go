@@ -27,10 +27,10 @@ type Rules struct {
 	Codecs []string
 }
 
-// RulesFor returns the rules of a class: one sound and one picture in the protocol's direction, as VP8, H.264 and Opus. Who
-// watches may ask for two of each, those of the camera and of the screen.
+// RulesFor returns the rules of a class: one sound and one picture in the protocol's direction, as VP8, H.264, VP9, AV1 and
+// Opus. Who watches may ask for two of each, those of the camera and of the screen.
 func RulesFor(p Protocol) Rules {
-	r := Rules{MaxAudio: 1, MaxVideo: 1, MaxRIDs: 4, Codecs: []string{"vp8", "h264", "opus"}}
+	r := Rules{MaxAudio: 1, MaxVideo: 1, MaxRIDs: 4, Codecs: []string{"vp8", "h264", "vp9", "av1", "opus"}}
 	if p == WHEP {
 		r.Directions = []string{"recvonly", "sendrecv"}
 		r.MaxAudio, r.MaxVideo = 2, 2

@@ -58,7 +58,7 @@ func TestCheckOffer(t *testing.T) {
 		"half a group":             {WHIP, swap(groups, "a=group:BUNDLE 0"), 422},
 		"two cameras":              {WHIP, strings.Replace(anOffer(), groups, groups+" 9", 1) + strings.Replace(video, "a=mid:1", "a=mid:9", 1), 422},
 		"the same mid twice":       {WHIP, anOffer() + video, 400},
-		"unknown codec":            {WHIP, swap("VP8/90000", "AV1/90000"), 422},
+		"unknown codec":            {WHIP, swap("VP8/90000", "H265/90000"), 422},
 		"no codec":                 {WHIP, swap("a=rtpmap:96 VP8/90000\r\n", ""), 422},
 		"port 0":                   {WHIP, swap("m=video 9", "m=video 0"), 422},
 		"port 0, bundle-only":      {WHIP, strings.Replace(swap("m=video 9", "m=video 0"), "a=mid:1", "a=mid:1\r\na=bundle-only", 1), 0},

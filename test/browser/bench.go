@@ -33,7 +33,6 @@ func ServeBench(t testing.TB) string {
 // Seen is what one student of a bench has seen, and what their browser says of it.
 type Seen struct {
 	Connection string  `json:"connection"`
-	Layers     string  `json:"layers"` // where the student may choose a layer, "" where the node has no such thing
 	Codec      string  `json:"codec"`
 	Shown      int     `json:"shown"`  // pictures
 	Wrong      int     `json:"wrong"`  // pictures that no teacher drew

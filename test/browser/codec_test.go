@@ -118,18 +118,18 @@ func TestEveryCodecInEveryBrowser(t *testing.T) {
 
 // through takes one codec through all that can happen to it.
 func (s *school) through(codec string, encodings []encoding) {
-	s.step(codec, "another codec", 4*time.Second, func() { s.publish(codec, encodings) }, s.sees(codec))
-	s.step(codec, "late join", 0, func() {
+	s.step(codec, "another codec", 3, func() { s.publish(codec, encodings) }, s.sees(codec))
+	s.step(codec, "late join", 0.5, func() {
 		for _, r := range s.rooms {
 			if r.takes(codec) {
 				s.seat(r, late)
 			}
 		}
 	}, s.sees(codec))
-	s.step(codec, "teacher reloads", 4*time.Second, func() { s.publish(codec, encodings) }, s.sees(codec))
-	s.step(codec, "pause and resume", 4*time.Second, func() {
-		s.teacher.Do(nil, `teacher.rest(1500)`)
-	}, s.sees(codec))
+	s.step(codec, "smaller layer", 0.5, func() { s.choose(codec, encodings[0].RID) }, s.wide(320))
+	s.step(codec, "larger layer", 0.5, func() { s.choose(codec, encodings[1].RID) }, s.wide(640))
+	s.step(codec, "teacher reloads", 3, func() { s.publish(codec, encodings) }, s.sees(codec))
+	s.step(codec, "pause and resume", 3, func() { s.teacher.Do(nil, `teacher.rest(1500)`) }, s.sees(codec))
 	for _, r := range s.rooms {
 		if r.takes(codec) {
 			r.Do(nil, `students.leave(%v)`, late)
@@ -137,10 +137,25 @@ func (s *school) through(codec string, encodings []encoding) {
 	}
 }
 
+// choose lets all students ask for a layer.
+func (s *school) choose(codec, rid string) {
+	for _, r := range s.rooms {
+		if r.takes(codec) {
+			r.Do(nil, `students.choose(%v, %v)`, faithful, rid)
+			r.Do(nil, `students.choose(%v, %v)`, late, rid)
+		}
+	}
+}
+
+// wide is that the picture has a width.
+func (s *school) wide(width int) func(Seen) bool {
+	return func(v Seen) bool { return v.Width == width && v.Source == s.source }
+}
+
 // homeDies takes the home of the class, which all others have their media from, and the teacher goes to another node.
 func (s *school) homeDies(codec string, encodings []encoding) {
 	s.publish(codec, encodings)
-	s.step(codec, "home dies", 15*time.Second, func() {
+	s.step(codec, "home dies", 15, func() {
 		s.mesh.Kill(s.t, 0)
 		s.whip = s.mesh.Nodes[2].URL + "/whip/" + s.mesh.Room
 		s.publish(codec, encodings)
@@ -179,8 +194,9 @@ func (s *school) sees(codec string) func(Seen) bool {
 	return func(v Seen) bool { return v.Source == s.source && v.Codec == codec && v.Width > 0 }
 }
 
-// step lets something happen, waits until all see what they should, lets them watch a while, and notes what they saw.
-func (s *school) step(codec, what string, allowed time.Duration, happen func(), ok func(Seen) bool) {
+// step lets something happen, waits until all see what they should, lets them watch a while, and judges what they saw. So
+// many seconds of freezes, by the browser's own count, are allowed to each.
+func (s *school) step(codec, what string, allowed float64, happen func(), ok func(Seen) bool) {
 	s.t.Helper()
 	before := map[*room]map[string]Seen{}
 	for _, r := range s.rooms {
@@ -198,7 +214,6 @@ func (s *school) step(codec, what string, allowed time.Duration, happen func(), 
 			}
 		}
 	}
-	var after []Seen
 	watch := time.NewTimer(1500 * time.Millisecond)
 	<-watch.C
 	for _, r := range s.rooms {
@@ -208,8 +223,8 @@ func (s *school) step(codec, what string, allowed time.Duration, happen func(), 
 		}
 		now := r.Look()
 		for student, v := range now {
-			after = append(after, v)
 			s.note(codec, what, r, student, before[r][student], v)
+			s.judge(codec+", "+what+", "+r.name+", "+student, before[r][student], v, allowed)
 		}
 	}
 }
@@ -225,6 +240,30 @@ func (s *school) note(codec, what string, r *room, student string, a, b Seen) {
 		fmt.Sprintf("%d/%d", b.PLICount-a.PLICount, b.NACKCount-a.NACKCount),
 		fmt.Sprintf("%d/%d", b.PacketsLost-a.PacketsLost, b.SoundLost-a.SoundLost),
 	})
+}
+
+// judge fails for what a student must never see, and for freezes beyond the allowed. A browser that has no time to show a
+// picture counts it as dropped; one without what a picture refers to asks for a keyframe, which is the sign of a broken stream.
+func (s *school) judge(what string, a, b Seen, allowed float64) {
+	const (
+		spared = 3 // pictures that a busy machine may leave out
+		pleas  = 2 // a new source and a late join may need one each
+	)
+	froze := b.FreezesDuration - a.FreezesDuration
+	switch {
+	case b.Wrong > a.Wrong:
+		s.t.Errorf("%s: %d pictures that nobody drew", what, b.Wrong-a.Wrong)
+	case b.Back > a.Back:
+		s.t.Errorf("%s: the picture goes back %d times", what, b.Back-a.Back)
+	case b.Error != "" || b.Time <= a.Time:
+		s.t.Errorf("%s: the element says %q and stands at %.1f s", what, b.Error, b.Time)
+	case b.FramesDropped-a.FramesDropped > spared:
+		s.t.Errorf("%s: %d frames dropped", what, b.FramesDropped-a.FramesDropped)
+	case b.PLICount-a.PLICount > pleas:
+		s.t.Errorf("%s: %d requests for a keyframe", what, b.PLICount-a.PLICount)
+	case froze > allowed:
+		s.t.Errorf("%s: froze for %.1f s, allowed are %.1f s", what, froze, allowed)
+	}
 }
 
 func (s *school) print() {

@@ -55,8 +55,10 @@ func OpenFirefox(t testing.TB, name, url string, screen Screen) *Tab {
 	if err := m.call(ctx, "WebDriver:NewSession", map[string]any{"strictFileInteractability": true}, nil); err != nil {
 		t.Fatalf("begin a session with Firefox: %v", err)
 	}
-	// A page asks before it is left while it is live; a person who reloads it says yes.
-	_ = m.call(ctx, "WebDriver:SetTimeouts", map[string]any{"script": patience.Milliseconds()}, nil) // the default serves too
+	// An element that is to be clicked is waited for.
+	_ = m.call(ctx, "WebDriver:SetTimeouts", map[string]any{
+		"script": patience.Milliseconds(), "implicit": glance.Milliseconds(),
+	}, nil) // the defaults serve in most cases too
 	if err := m.call(ctx, "WebDriver:Navigate", map[string]any{"url": url}, nil); err != nil {
 		t.Fatalf("open the page in Firefox: %v", err)
 	}
@@ -82,7 +84,7 @@ func OpenFirefox(t testing.TB, name, url string, screen Screen) *Tab {
 			for _, id := range element {
 				return m.call(ctx, "WebDriver:ElementClick", map[string]any{"id": id}, nil)
 			}
-			return errors.New("Firefox found no element")
+			return errors.New("no element was found by Firefox")
 		},
 		reload: func(ctx context.Context) error { return m.call(ctx, "WebDriver:Refresh", nil, nil) },
 	}

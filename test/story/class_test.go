@@ -9,7 +9,11 @@ import (
 	"lyceum/test/sim"
 )
 
-const room = "algebra"
+const (
+	room = "algebra"
+	// tracks is how many an edge carries for its students: camera and microphone, and word of a screen and its sound.
+	tracks = 4
+)
 
 // continents joins three nodes as Frankfurt, Singapore and Virginia are joined.
 var continents = sim.Path{Delay: 80 * time.Millisecond}
@@ -83,8 +87,8 @@ func TestEdgeLetsGoWhenItsLastStudentLeaves(t *testing.T) {
 		c.Teach(room, home)
 		s := c.Watch(room, far, 1)
 		s.AllWatch(1)
-		if n := far.Carries(room); n != 2 {
-			t.Fatalf("the edge carries %d tracks for its student, want 2", n)
+		if n := far.Carries(room); n != tracks {
+			t.Fatalf("the edge carries %d tracks for its student, want %d", n, tracks)
 		}
 		s.Leave()
 		c.Eventually("the edge has let go", func() bool { return far.Carries(room) == 0 })
@@ -116,7 +120,7 @@ func TestStudentsWaitForATeacherWhoReturns(t *testing.T) {
 	story(t, func(t *testing.T, c *cluster.Cluster) {
 		home, far := c.Nodes[0], c.Nodes[1]
 		s := c.Watch(room, far, 3)
-		c.Eventually("the edge waits for the teacher", func() bool { return far.Carries(room) == 2 })
+		c.Eventually("the edge waits for the teacher", func() bool { return far.Carries(room) == tracks })
 		first := c.Teach(room, home)
 		s.AllWatch(3)
 		first.Leave()

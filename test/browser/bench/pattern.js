@@ -78,12 +78,8 @@ async function negotiate(peer, url, token) {
       status = answer.status
       text = await answer.text()
       if (answer.ok) {
-        const links = answer.headers.get('Link') ?? ''
         await peer.setRemoteDescription({ type: 'answer', sdp: text })
-        return {
-          session: new URL(answer.headers.get('Location'), answer.url).href,
-          layers: /<([^>]+)>; rel="urn:ietf:params:whep:ext:core:layer"/.exec(links)?.[1] ?? '',
-        }
+        return { session: new URL(answer.headers.get('Location'), answer.url).href }
       }
     } catch (error) {
       if (status) throw error

@@ -43,7 +43,7 @@ window.students = {
 
   /** choose asks for one layer, by its name; '' leaves it to the node. */
   async choose(name, rid) {
-    const answer = await fetch(new URL(seats.get(name).layers, seats.get(name).session), {
+    const answer = await fetch(seats.get(name).session + '/layer', {
       method: 'POST',
       headers: { 'Content-Type': 'application/json' },
       body: JSON.stringify(rid ? { rid } : {}),
@@ -56,7 +56,7 @@ window.students = {
     const list = {}
     for (const [name, seat] of seats) {
       const stats = await seat.peer.getStats()
-      const s = { name, connection: seat.peer.connectionState, layers: seat.layers ?? '' }
+      const s = { name, connection: seat.peer.connectionState }
       Object.assign(s, { shown: seat.shown, wrong: seat.wrong, back: seat.back, first: seat.first })
       s.gap = seat.at ? Math.max(seat.gap, performance.now() - seat.at) : 0
       s.source = seat.last?.source ?? -1

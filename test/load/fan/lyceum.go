@@ -56,6 +56,7 @@ func newNode(b Begin) (run func(context.Context) error, doors Doors, err error) 
 		return nil, doors, err
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	node.SpareMemory() // as lyceum serve does
 	n, err := node.New(cfg, sockets, node.Deps{Logger: log, Version: "load"})
 	if err != nil {
 		return nil, doors, err
