@@ -331,10 +331,11 @@ func (l *leg) pull(p *pump, now int64) {
 		if !l.rewriter.Due(&p.scratch, now) {
 			return
 		}
-		l.send(p, &p.scratch, &d, 0, now)
-		l.picture.ready -= float64(len(p.scratch.Payload))
-		l.trainAt = now
-		sent++
+		if l.send(p, &p.scratch, &d, 0, now) {
+			l.picture.ready -= float64(len(p.scratch.Payload))
+			l.trainAt = now
+			sent++
+		}
 	}
 	l.pulling = l.next <= head
 }
@@ -387,20 +388,20 @@ func (l *leg) miss(p *pump, now int64) {
 }
 
 // send gives a packet its place and writes it with some padding, unless it was written before or is of a level that the
-// subscriber does not get.
-func (l *leg) send(p *pump, pkt *media.Packet, d *forward.VP8, fill uint8, now int64) {
+// subscriber does not get. It reports whether it wrote it.
+func (l *leg) send(p *pump, pkt *media.Packet, d *forward.VP8, fill uint8, now int64) bool {
 	level := l.levels.Of(pkt)
 	if pkt.Flags.Level() > level {
 		l.rewriter.Skip(pkt.Number)
-		return
+		return false
 	}
 	if !l.rewriter.Rewrite(pkt, d, now, &l.sent) {
 		p.tally.late++
-		return
+		return false
 	}
 	l.sent.Type, l.sent.Level = l.codec.payload, level
 	if !l.history.Add(&l.sent) {
-		return
+		return false
 	}
 	if l.out.red != 0 {
 		l.sent.Type, pkt = l.out.red, l.redundant(p, pkt)
@@ -417,7 +418,7 @@ func (l *leg) send(p *pump, pkt *media.Packet, d *forward.VP8, fill uint8, now i
 	}
 	if !l.write(p.out, &l.sent, pkt, stamped, fill, now) {
 		p.tally.failed++
-		return
+		return false
 	}
 	if l.counts.packets == 0 {
 		p.metrics.first(l.kind, now-l.began)
@@ -426,6 +427,7 @@ func (l *leg) send(p *pump, pkt *media.Packet, d *forward.VP8, fill uint8, now i
 	l.counts.bytes += uint64(len(pkt.Payload))
 	p.tally.packets++
 	p.tally.bytes += len(pkt.Payload)
+	return true
 }
 
 // stamps reports whether a packet can tell when it was captured: each of sound, and the first of a frame.

@@ -18,7 +18,7 @@ import (
 // of which only the credit counts.
 type network struct {
 	// Set before the first leg is served, never changed.
-	legs []*leg // with a picture; the first one measures and looks for more
+	legs []*leg // with a picture
 
 	mu sync.Mutex
 	// Guarded by mu.
@@ -83,13 +83,26 @@ func (n *network) all() []forward.Want {
 	n.speech[0] = soundRate
 	n.wants[0] = forward.Want{Class: forward.Speech, Rates: n.speech[:]}
 	for i, l := range n.legs {
-		n.wants[i+1] = forward.Want{Class: l.picture.class, Rates: l.picture.rates[:l.picture.allowed]}
+		n.wants[i+1] = forward.Want{Class: l.picture.class}
+		if l.picture.live { // a track that has ended needs nothing
+			n.wants[i+1].Rates = l.picture.rates[:l.picture.allowed]
+		}
 	}
 	return n.wants[:1+len(n.legs)]
 }
 
 // divide decides anew how many layers of each picture the network carries.
 func (n *network) divide(now int64) { n.allocator.Decide(n.budget(), n.all(), now) }
+
+// lead is the leg by which the network is measured and more is looked for: the first whose track is sent and can be taken.
+func (n *network) lead() *leg {
+	for _, l := range n.legs {
+		if l.picture.live && l.codec != nil {
+			return l
+		}
+	}
+	return n.legs[0]
+}
 
 // sent is how many bytes of pictures and repair have been sent so far.
 func (n *network) sent() (bytes uint64) {
@@ -112,7 +125,7 @@ func (n *network) pulling() bool {
 // step is what the network must carry for one layer more of the picture that comes first.
 func (n *network) step() float64 {
 	for i, l := range n.legs {
-		if next := n.allocator.Granted(i + 1); next < l.picture.allowed {
+		if next := n.allocator.Granted(i + 1); l.picture.live && next < l.picture.allowed {
 			return max(l.picture.rates[next]*stepRoom, forward.AudioOnly)
 		}
 	}
@@ -200,7 +213,10 @@ func (s *Subscriber) Prefer(w Wish) error {
 	if w.RID != "" && !slices.ContainsFunc(l.net.legs, func(o *leg) bool { return slices.ContainsFunc(o.offered(), named) }) {
 		return fmt.Errorf("prefer layer %q: %w", w.RID, ErrNoLayer)
 	}
-	l.net.wish = w
+	if l.net.wish != w {
+		l.net.wish = w
+		l.net.allocator.Forgive() // what it chose itself is no step down
+	}
 	return nil
 }
 
@@ -240,7 +256,7 @@ func (s *Subscriber) Showing() Showing {
 	return least
 }
 
-// lead is the leg that speaks for the network, nil if the subscriber asked for no picture.
+// lead is the leg of the picture that the subscriber asked for first, nil if it asked for none.
 func (s *Subscriber) lead() *leg {
 	for _, l := range s.legs {
 		if l.kind == media.Video {

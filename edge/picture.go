@@ -123,14 +123,14 @@ func (l *leg) measure(p *pump) {
 
 // decide decides anew what the subscriber gets of all its pictures, and reports whether that of this leg has changed.
 func (l *leg) decide(p *pump, now int64) bool {
-	if l.kind == media.Audio || len(l.order) == 0 {
+	if l.kind == media.Audio {
 		return false
 	}
 	n := l.net
 	n.divide(now)
 	changed := false
 	for i, o := range n.legs {
-		if len(o.order) == 0 || !o.grant(n.allocator.Granted(i+1), p.metrics, now) {
+		if len(o.order) == 0 || !o.picture.live || !o.grant(n.allocator.Granted(i+1), p.metrics, now) {
 			continue
 		}
 		if o == l {
@@ -202,6 +202,9 @@ func (l *leg) mayReplay(now int64) bool {
 
 // needs is what a layer needs in bits per second.
 func (l *leg) needs(layer media.Layer) float64 {
+	if l.svc {
+		layer = media.Layer(min(int(l.levels.Target()), len(l.order)-1))
+	}
 	at := slices.Index(l.order, layer)
 	if at < 0 {
 		return math.Inf(1) // it is gone

@@ -77,7 +77,7 @@ func (p *pump) probe() bool {
 	p.out = p.fan.Take()
 	defer p.out.Done()
 	for _, l := range p.all() {
-		lasts = l.net.probing.Load() && l.net.legs[0] == l && l.probe(p, now) || lasts
+		lasts = l.net.probing.Load() && l.probe(p, now) || lasts
 	}
 	return lasts
 }
@@ -92,7 +92,7 @@ func (l *leg) govern(p *pump, may bool, now int64) bool {
 	}
 	n := l.net
 	l.measure(p)
-	if n.legs[0] != l {
+	if n.lead() != l {
 		return false
 	}
 	bytes := n.sent()
@@ -136,10 +136,13 @@ func (l *leg) probe(p *pump, now int64) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	n := l.net
+	if n.lead() != l {
+		return false
+	}
 	bytes := n.sent()
 	n.estimator.Sent(bytes, now)
 	due, over := n.prober.Due(bytes, n.estimator.Signs(), now)
-	if !over && (l.codec == nil || n.lacks(now) == 0) {
+	if !over && (l.codec == nil || l.codec.repair == 0 || n.lacks(now) == 0) {
 		n.prober.Stop(now)
 		over = true
 	}

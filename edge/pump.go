@@ -230,9 +230,9 @@ func (p *pump) serve(now int64) {
 	// After the batch: what was said of a source before its first packet is then known.
 	turned := false
 	if v := p.track.Version(); v != p.version || p.meter.news() {
-		was := p.state.Live
+		was, codec := p.state.Live, p.state.Info.Codec
 		p.learn()
-		turned = p.state.Live != was
+		turned = p.state.Live != was || p.state.Info.Codec != codec
 	}
 	for i := range p.batch[:p.n] {
 		it := &p.batch[i]

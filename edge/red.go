@@ -24,7 +24,7 @@ func (l *leg) redundant(p *pump, pkt *media.Packet) *media.Packet {
 	if p.track.Packet(pkt.Layer, pkt.Number-1, before) && before.Source == pkt.Source {
 		distance = pkt.Timestamp - before.Timestamp
 	}
-	if distance > 0 && distance <= maxDistance && len(before.Payload) <= maxBlock {
+	if distance > 0 && distance <= maxDistance && len(before.Payload) <= maxBlock && len(before.Payload)+len(pkt.Payload) <= trainPacket {
 		payload = binary.BigEndian.AppendUint32(payload, 1<<31|uint32(l.codec.payload)<<24|distance<<10|uint32(len(before.Payload)))
 		payload = append(payload, l.codec.payload)
 		payload = append(payload, before.Payload...)

@@ -259,10 +259,11 @@ func (p *port) wait() error {
 
 func (p *port) close() {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.fd >= 0 {
-		_ = unix.Close(p.fd)
+	fd := p.fd
+	p.fd = -1
+	p.mu.Unlock()
+	if fd >= 0 { // to close the watch waits for the reader, which may be about to take mu
 		_ = p.watch.Close()
-		p.fd = -1
+		_ = unix.Close(fd)
 	}
 }

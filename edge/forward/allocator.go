@@ -55,8 +55,13 @@ func (a *Allocator) Decide(budget float64, wants []Want, now int64) (changed boo
 	down, up := false, false
 	for i := range wants {
 		g := &a.granted[i]
-		if !a.begun[i] && len(wants[i].Rates) > 0 {
-			a.begun[i], *g = true, len(wants[i].Rates)
+		if len(wants[i].Rates) == 0 { // nobody sends it, or wants it
+			changed = changed || *g != 0
+			a.begun[i], *g = false, 0
+			continue
+		}
+		if !a.begun[i] {
+			a.begun[i], *g = true, can[i]
 			changed = true
 		}
 		if *g > len(wants[i].Rates) {
@@ -114,6 +119,9 @@ func (a *Allocator) raise(wants []Want, more *[MaxWants]int, now int64) {
 	}
 	a.upAt, a.rising = now, 0
 }
+
+// Forgive forgets the steps so far: the next one up need not wait for them.
+func (a *Allocator) Forgive() { a.downAt, a.upAt, a.hold, a.rising, a.mild = 0, 0, firstHold, 0, 0 }
 
 // Granted is how many layers of the track at a place among the wants are served.
 func (a *Allocator) Granted(i int) int { return a.granted[i] }

@@ -169,6 +169,9 @@ func eachArrival(b []byte, arrived func(sequence uint16, at int64)) error {
 		return ErrArrivals
 	}
 	base, count := binary.BigEndian.Uint16(b[12:]), int(binary.BigEndian.Uint16(b[14:]))
+	if count > 4*departures {
+		return ErrArrivals
+	}
 	at := int64(int32(binary.BigEndian.Uint32(b[16:]))>>8) * 64_000 // 24 bits with a sign, in 64 ms
 	end, covered := head, 0
 	for ; covered < count; end += 2 {

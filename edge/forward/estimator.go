@@ -188,7 +188,7 @@ func (e *Estimator) Limit(bps float64, now int64) {
 		if e.poor == 0 {
 			bps = max(bps, airy) // a limit is about what was sent, and of a little nearly all may arrive
 		}
-		e.value = min(e.Value(), bps)
+		e.value = min(e.Value(), max(bps, least))
 		e.sign(now)
 	case was == 0 || bps >= e.base*growth:
 		e.base, e.baseAt = bps, now

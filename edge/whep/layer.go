@@ -9,7 +9,7 @@ import (
 	"lyceum/routing/wish"
 )
 
-// choice is what a player wants of the picture: the fields of WHEP's layer selection that a node without scalable codecs
+// choice is what a player wants of the picture: the fields of WHEP's layer selection that a node
 // can follow, and two of our own. What is left out is left to the node.
 type choice struct {
 	RID       string `json:"rid"`
