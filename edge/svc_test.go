@@ -3,6 +3,7 @@ package edge
 import (
 	"encoding/binary"
 	"errors"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -377,6 +378,52 @@ func TestLevelsAreChosenByName(t *testing.T) {
 		w.take()
 		te.teach(30)
 		checkLevels(t, w.take(), func(int) uint8 { return 1 })
+	})
+}
+
+// TestAReplayOfSomeLevelsCatchesUp lets a student with a narrow network come back after a pause: what is left out for it costs no
+// time.
+func TestAReplayOfSomeLevelsCatchesUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClass(t, media.Video)
+		te := newTower(c.track, 1, vp9, 3)
+		l, w := joinSVC(c, "")
+		teach := func(frames int) {
+			for range frames {
+				for level := range uint8(te.levels) {
+					for part := range uint8(2) {
+						p := te.packet(level, part)
+						p.Payload = append(slices.Clone(p.Payload), make([]byte, 300*(1<<level))...)
+						te.track.Write(&p)
+					}
+				}
+				te.frame++
+				time.Sleep(frameTime)
+			}
+		}
+		teach(200)
+		l.mu.Lock()
+		l.net.estimator.Limit(3_000_000, c.pump.now())
+		l.net.estimator.Limit(490_000, c.pump.now())
+		l.mu.Unlock()
+		teach(130)
+		s := &Subscriber{legs: []*leg{l}}
+		if err := s.Prefer(Wish{AudioOnly: true}); err != nil {
+			t.Fatal(err)
+		}
+		teach(30)
+		if err := s.Prefer(Wish{}); err != nil {
+			t.Fatal(err)
+		}
+		teach(250)
+		w.take()
+		teach(50)
+		got := w.take()
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if len(got) < 50 || l.pulling || look(&got[len(got)-1]).frame < te.frame-2 {
+			t.Errorf("%d packets in two seconds, pulling %v", len(got), l.pulling)
+		}
 	})
 }
 
