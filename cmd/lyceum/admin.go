@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -18,7 +19,7 @@ type adminClient struct{ base string }
 
 const (
 	adminTimeout = 15 * time.Second // a node gives the directory 10 s to decide
-	adminMax     = 16 << 20         // the rooms of a directory of 100,000
+	adminMax     = 64 << 20         // the rooms of a directory of 100,000
 )
 
 func adminFlag(cmd *cobra.Command) *adminClient {
@@ -29,8 +30,6 @@ func adminFlag(cmd *cobra.Command) *adminClient {
 
 // call sends a request and decodes the JSON answer into out. An error carries the node's own sentence.
 func (a *adminClient) call(ctx context.Context, method, path string, in, out any) error {
-	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
-	defer cancel()
 	var body io.Reader
 	if in != nil {
 		text, err := json.Marshal(in)
@@ -39,31 +38,39 @@ func (a *adminClient) call(ctx context.Context, method, path string, in, out any
 		}
 		body = bytes.NewReader(text)
 	}
-	rq, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(a.base, "/")+path, body)
-	if err != nil {
-		return fmt.Errorf("the admin listener %q: %w", a.base, err)
-	}
-	rsp, err := http.DefaultClient.Do(rq)
-	if err != nil {
-		return fmt.Errorf("no answer from the admin listener %s (is the node up? --admin names another): %w", a.base, err)
-	}
-	defer rsp.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(rsp.Body, adminMax))
-	if err != nil {
-		return fmt.Errorf("read the answer of %s: %w", a.base, err)
-	}
-	if rsp.StatusCode >= 300 {
-		var problem struct{ Detail string }
-		if json.Unmarshal(text, &problem) == nil && problem.Detail != "" {
-			return fmt.Errorf("%s", problem.Detail)
-		}
-		return fmt.Errorf("%s answered %s", a.base, rsp.Status)
-	}
-	if out == nil {
-		return nil
+	text, _, err := a.send(ctx, adminTimeout, method, path, body)
+	if err != nil || out == nil {
+		return err
 	}
 	if err := json.Unmarshal(text, out); err != nil {
 		return fmt.Errorf("read the answer of %s: %w", a.base, err)
 	}
 	return nil
+}
+
+// send sends a request and returns the answer as it came.
+func (a *adminClient) send(ctx context.Context, within time.Duration, method, path string, body io.Reader) ([]byte, http.Header, error) {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	rq, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(a.base, "/")+path, body)
+	if err != nil {
+		return nil, nil, fmt.Errorf("the admin listener %q: %w", a.base, err)
+	}
+	rsp, err := http.DefaultClient.Do(rq)
+	if err != nil {
+		return nil, nil, fmt.Errorf("no answer from the admin listener %s (is the node up? --admin names another): %w", a.base, err)
+	}
+	defer rsp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(rsp.Body, adminMax))
+	if err != nil {
+		return nil, nil, fmt.Errorf("read the answer of %s: %w", a.base, err)
+	}
+	if rsp.StatusCode >= 300 {
+		var problem struct{ Detail string }
+		if json.Unmarshal(text, &problem) == nil && problem.Detail != "" {
+			return nil, nil, errors.New(problem.Detail)
+		}
+		return nil, nil, fmt.Errorf("%s answered %s", a.base, rsp.Status)
+	}
+	return text, rsp.Header, nil
 }

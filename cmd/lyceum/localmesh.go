@@ -126,9 +126,8 @@ func (m localMesh) free() error {
 
 func (m localMesh) writeConfig(i int) error {
 	s := sites[i]
-	var ids, seeds []string
+	var seeds []string
 	for j := range sites {
-		ids = append(ids, sites[j].ID)
 		seeds = append(seeds, m.addr(j, portGossip))
 	}
 	text, err := yaml.Marshal(map[string]any{
@@ -139,7 +138,7 @@ func (m localMesh) writeConfig(i int) error {
 		"webrtc":    map[string]any{"listen": m.addr(i, portWebRTC)},
 		"mesh":      map[string]any{"listen": m.addr(i, portMesh)},
 		"gossip":    map[string]any{"listen": m.addr(i, portGossip), "key": m.secret(gossipKey), "seeds": seeds},
-		"directory": map[string]any{"voters": ids},
+		"directory": map[string]any{"expect": len(sites)},
 		"tokens":    map[string]any{"keys": m.tokenKeys()},
 		"pki": map[string]any{
 			"authority": m.secret(authorityCert), "certificate": m.secret(s.ID + ".pem"), "key": m.secret(s.ID + ".key"),

@@ -42,7 +42,7 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(flagError)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(newUp(), newServe(), newCheck(), newPublish(), newWatch(), newRoom(), newToken(), newNodes(),
-		newTree(), newPKI(), newVersion())
+		newTree(), newDirectory(), newKeys(), newPKI(), newVersion())
 	return root
 }
 

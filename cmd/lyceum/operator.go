@@ -35,6 +35,16 @@ func newNodes() *cobra.Command {
 		fmt.Fprint(cmd.OutOrStdout(), b.String())
 		return nil
 	}
+	cmd.AddCommand(&cobra.Command{
+		Use: "remove NODE", Short: "Make the directory do without a node that is gone for good", Args: named("NODE"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := admin.call(cmd.Context(), http.MethodDelete, "/v1/nodes/"+url.PathEscape(args[0]), nil, nil); err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "The directory does without %s.\n", args[0])
+			return nil
+		},
+	})
 	return cmd
 }
 
@@ -84,11 +94,16 @@ func newRoom() *cobra.Command {
 		},
 	}
 	open.Flags().StringVar(&title, "title", "", "the title that people see")
+	var consistent bool
 	list := &cobra.Command{
 		Use: "list", Short: "List the rooms", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var rooms node.RoomList
-			if err := admin.call(cmd.Context(), http.MethodGet, "/v1/rooms", nil, &rooms); err != nil {
+			path := "/v1/rooms"
+			if consistent {
+				path += "?consistent"
+			}
+			if err := admin.call(cmd.Context(), http.MethodGet, path, nil, &rooms); err != nil {
 				return err
 			}
 			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
@@ -99,6 +114,7 @@ func newRoom() *cobra.Command {
 			return w.Flush()
 		},
 	}
+	list.Flags().BoolVar(&consistent, "consistent", false, "ask the directory's leader too, so that nothing decided before is missing")
 	show := &cobra.Command{
 		Use: "show ROOM", Short: "Show a room", Args: named("ROOM"),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -193,12 +193,19 @@ func rtt(n node.NodeInfo) string {
 // writeNodes writes the nodes of a mesh as a table, and what is wrong with them.
 func writeNodes(b *strings.Builder, list node.NodeList) {
 	w := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "NODE\tREGION\tSTATE\tROLES\tSTUDENTS\tRTT\tVERSION\tURL")
+	fmt.Fprintln(w, "NODE\tREGION\tPLACE\tSTATE\tVOTES\tROLES\tSTUDENTS\tRTT\tVERSION\tURL")
 	for _, n := range list.Nodes {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d of %d\t%s\t%s\t%s\n", n.ID, n.Region, n.State(), strings.Join(n.Roles, " "),
-			n.Sessions, n.Seats, rtt(n), n.Version, n.URL)
+		votes := "-"
+		if n.Votes {
+			votes = "yes"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%.1f,%.1f\t%s\t%s\t%s\t%d of %d\t%s\t%s\t%s\n", n.ID, orDash(n.Region), n.Latitude, n.Longitude,
+			n.State(), votes, strings.Join(n.Roles, " "), n.Sessions, n.Seats, rtt(n), n.Version, n.URL)
 	}
 	_ = w.Flush() // a strings.Builder takes all
+	for _, p := range list.Problems {
+		fmt.Fprintf(b, "The mesh: %s\n", p)
+	}
 	for _, n := range list.Nodes {
 		if n.Problem != "" {
 			fmt.Fprintf(b, "%s: %s\n", n.ID, n.Problem)

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -52,9 +51,16 @@ func (n *Node) adminHandler() http.Handler {
 	mux.HandleFunc("GET /readyz", answerJSON(func(*http.Request) (any, error) { return n.ready() }))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(n.deps.Registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /status", answerJSON(func(*http.Request) (any, error) { return n.status(), nil }))
-	mux.HandleFunc("GET /v1/nodes", answerJSON(func(*http.Request) (any, error) { return n.nodes(), nil }))
+	mux.HandleFunc("GET /v1/nodes", answerJSON(func(r *http.Request) (any, error) { return n.nodes(r.Context()), nil }))
+	mux.HandleFunc("DELETE /v1/nodes/{node}", answerJSON(n.removeNode))
+	mux.HandleFunc("GET /v1/directory/snapshot", n.snapshot)
+	mux.HandleFunc("POST /v1/directory/restore", answerJSON(n.restore))
+	mux.HandleFunc("GET /v1/keys", answerJSON(func(r *http.Request) (any, error) { return n.keyList(r.Context()), nil }))
+	mux.HandleFunc("POST /v1/keys", answerJSON(n.addKey))
+	mux.HandleFunc("POST /v1/keys/{key}/use", answerJSON(n.useKey))
+	mux.HandleFunc("DELETE /v1/keys/{key}", answerJSON(n.removeKey))
 	mux.HandleFunc("GET /v1/routes", answerJSON(func(*http.Request) (any, error) { return n.routes(), nil }))
-	mux.HandleFunc("GET /v1/rooms", answerJSON(func(*http.Request) (any, error) { return n.roomList(), nil }))
+	mux.HandleFunc("GET /v1/rooms", answerJSON(n.roomList))
 	mux.HandleFunc("POST /v1/rooms", answerJSON(n.openRoom))
 	mux.HandleFunc("GET /v1/rooms/{room}", answerJSON(func(r *http.Request) (any, error) { return n.roomInfo(r.Context(), r.PathValue("room")) }))
 	mux.HandleFunc("DELETE /v1/rooms/{room}", answerJSON(n.closeRoom))
@@ -71,6 +77,7 @@ func (n *Node) adminHandler() http.Handler {
 func adminError(err error) error {
 	status := map[error]int{
 		directory.ErrUnknownRoom: http.StatusNotFound, directory.ErrExists: http.StatusConflict,
+		directory.ErrRefused: http.StatusConflict, directory.ErrStaleKeys: http.StatusConflict,
 		directory.ErrFull: http.StatusInsufficientStorage, ticket.ErrRoomName: http.StatusBadRequest,
 	}
 	for is, code := range status {
@@ -102,41 +109,24 @@ func (n *Node) status() Status {
 	}
 }
 
-func (n *Node) nodes() NodeList {
-	list := NodeList{Nodes: []NodeInfo{}}
-	leader := n.rooms.Leader()
-	for _, m := range n.gossip.Members() {
-		info := NodeInfo{
-			ID: m.ID, Region: m.Region, Roles: strings.Split(m.Roles.String(), ","), URL: m.URL, Link: m.Link, Version: m.Version,
-			Alive: m.Alive, Draining: m.Draining, Leader: m.ID == leader, Self: m.ID == n.cfg.Node,
-			Sessions: m.Load.Sessions, Seats: m.Load.Limit,
-		}
-		if rtt, ok := n.gossip.RTT(m.ID); ok {
-			info.RTT = float64(rtt.Microseconds()) / 1000
-		}
-		switch {
-		case !m.Alive && m.Leaving:
-			info.Problem = "it has left"
-		case !m.Alive:
-			info.Problem = "it does not answer; it crashed or cannot be reached"
-		case m.Version != n.deps.Version:
-			info.Problem = "it runs another version than " + n.cfg.Node
-		}
-		list.Nodes = append(list.Nodes, info)
-	}
-	return list
-}
-
 func roomInfo(r directory.Room) RoomInfo {
 	return RoomInfo{Name: r.Name, Title: r.Title, Home: r.Home, Epoch: r.Epoch, Opened: r.Opened}
 }
 
-func (n *Node) roomList() RoomList {
+// roomList lists the rooms that this node knows; with ?consistent, no fewer than the leader.
+func (n *Node) roomList(r *http.Request) (any, error) {
+	if r.URL.Query().Has("consistent") {
+		ctx, cancel := context.WithTimeout(r.Context(), applyTime)
+		defer cancel()
+		if err := n.rooms.Sync(ctx); err != nil {
+			return nil, err // it says what was to be done
+		}
+	}
 	list := RoomList{Rooms: []RoomInfo{}}
 	for _, r := range n.rooms.Rooms() {
 		list.Rooms = append(list.Rooms, roomInfo(r))
 	}
-	return list
+	return list, nil
 }
 
 func (n *Node) openRoom(r *http.Request) (any, error) {
@@ -311,5 +301,6 @@ func (n *Node) peerHandler() http.Handler {
 	mux.HandleFunc("GET /rooms/{room}", answerJSON(func(r *http.Request) (any, error) {
 		return n.localRoom(r.PathValue("room")), nil
 	}))
+	mux.HandleFunc("GET /about", answerJSON(func(*http.Request) (any, error) { return n.about(), nil }))
 	return mux
 }

@@ -50,7 +50,7 @@ func Check(cfg Config) []Finding {
 		add("pki", text, nil)
 	}
 	add("tokens.keys", "signing key found, not shown", n.openTokens())
-	if _, err := readGossipKey(cfg.Gossip.Key); err != nil {
+	if _, err := ReadGossipKey(cfg.Gossip.Key); err != nil {
 		add("gossip.key", "", err)
 	} else {
 		add("gossip.key", "32 bytes, not shown", nil)

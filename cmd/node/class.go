@@ -66,7 +66,7 @@ func (n *Node) authorize(a ticket.Action) func(*http.Request, string, string) (t
 func (n *Node) redeem(a ticket.Action) func(room, raw string) (ticket.Grant, error) {
 	door := map[ticket.Action]gossip.Roles{ticket.Publish: gossip.Origin, ticket.Watch: gossip.Edge}[a]
 	return func(room, raw string) (ticket.Grant, error) {
-		if !n.roles().Has(door) { // whoever comes with a token is sent on; a ticket of old is not worth that
+		if !n.roles(false).Has(door) { // whoever comes with a token is sent on; a ticket of old is not worth that
 			return ticket.Grant{}, &wish.Error{
 				Status: http.StatusForbidden, Detail: "node " + n.cfg.Node + " does not do that any more; join the room again",
 			}

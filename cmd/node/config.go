@@ -111,8 +111,12 @@ type Gossip struct {
 
 // Directory is the Raft directory of rooms.
 type Directory struct {
-	// Voters are the nodes that agree on the rooms, 1, 3 or 5 of them, the same list on every node. A node that is
-	// not among them follows. Empty means this node alone.
+	// Expect is how many nodes found the directory when they find one another through gossip.seeds, 1, 3 or 5; the same on
+	// all nodes that are to agree on the rooms. Nodes that come later with the same number join. 0 follows the directory of
+	// the others, or, without seeds, begins one alone.
+	Expect int `koanf:"expect"`
+	// Voters fixes which nodes found the directory instead, 1, 3 or 5 of them, the same list on every node. It is only their
+	// first set: nodes with expect join later, and lyceum nodes shows who votes.
 	Voters []string `koanf:"voters"`
 }
 
@@ -173,7 +177,7 @@ func (c Config) WithDefaults() Config {
 	if c.Seats == 0 {
 		c.Seats = 2000
 	}
-	if len(c.Directory.Voters) == 0 && c.Node != "" {
+	if len(c.Directory.Voters) == 0 && c.Directory.Expect == 0 && len(c.Gossip.Seeds) == 0 && c.Node != "" {
 		c.Directory.Voters = []string{c.Node}
 	}
 	scheme, listen := "http", "127.0.0.1:8080"
@@ -264,7 +268,15 @@ func (c Config) Validate() error {
 		bad("mesh.stripes", "%d is neither 0, which follows the demand, nor between 2 and 16", n)
 	}
 	c.HTTP.validate(bad, hostPort)
-	if n := len(c.Directory.Voters); c.Node != "" && (n%2 == 0 || n > 5) {
+	switch e := c.Directory.Expect; {
+	case e != 0 && e != 1 && e != 3 && e != 5:
+		bad("directory.expect", "%d nodes cannot found a directory; use 1, 3 or 5", e)
+	case e == 1 && len(c.Gossip.Seeds) > 0:
+		bad("directory.expect", "1 begins a directory of its own, and gossip.seeds names others; leave one of them out")
+	case e > 1 && len(c.Gossip.Seeds) == 0 && len(c.Directory.Voters) == 0:
+		bad("directory.expect", "%d nodes cannot find one another without gossip.seeds; name any of them", e)
+	}
+	if n := len(c.Directory.Voters); n > 0 && (n%2 == 0 || n > 5) {
 		bad("directory.voters", "there are %d; use 1, 3 or 5 nodes", n)
 	}
 	for _, v := range c.Directory.Voters {

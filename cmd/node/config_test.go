@@ -43,6 +43,7 @@ func TestValidateNamesTheKey(t *testing.T) {
 		"mesh.advertise":           func(c *Config) { c.Mesh.Advertise = "" },
 		"mesh.stripes":             func(c *Config) { c.Mesh.Stripes = 1 },
 		"directory.voters":         func(c *Config) { c.Directory.Voters = []string{"a", "b"} },
+		"directory.expect":         func(c *Config) { c.Directory.Expect, c.Directory.Voters = 3, nil },
 		"pki.authority":            func(c *Config) { c.PKI.Authority = "" },
 		"gossip.key":               func(c *Config) { c.Gossip.Key = "" },
 		"tokens.keys":              func(c *Config) { c.Tokens.Keys = "" },
@@ -72,7 +73,7 @@ func TestRolesAreThoseOfTheConfig(t *testing.T) {
 		if err := c.Validate(); err != nil {
 			t.Errorf("roles %v: %v", names, err)
 		}
-		if got := (&Node{cfg: c}).roles().String(); got != want {
+		if got := (&Node{cfg: c}).roles(true).String(); got != want {
 			t.Errorf("roles %v are advertised as %q, want %q", names, got, want)
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/tls"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -55,7 +54,8 @@ type Node struct {
 	sockets  *Sockets
 	boot     time.Time
 	closeMux func() error
-	tls      *tls.Config // of the public listener; nil without a certificate
+	fileKey  []byte        // the key in gossip.key
+	secure   *listenerPair // of the public listener; nil without a certificate
 	identity *pki.Identity
 	keys     *ticket.Keys
 	desk     *ticket.Desk
@@ -150,19 +150,6 @@ func (n *Node) openTokens() (err error) {
 	return nil
 }
 
-// openTLS reads the certificate of the public listener.
-func (n *Node) openTLS() error {
-	if n.cfg.HTTP.Certificate == "" {
-		return nil
-	}
-	cert, err := tls.LoadX509KeyPair(n.cfg.HTTP.Certificate, n.cfg.HTTP.Key)
-	if err != nil {
-		return fmt.Errorf("http.certificate: %w", err)
-	}
-	n.tls = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
-	return nil
-}
-
 func (n *Node) openGeo() (err error) {
 	cfg := geo.Config{Database: n.cfg.Geo.Database, Logger: n.log}
 	for _, c := range n.cfg.Geo.Campuses {
@@ -180,18 +167,18 @@ func (n *Node) openGeo() (err error) {
 	return nil
 }
 
-func (n *Node) openGossip() error {
-	key, err := readGossipKey(n.cfg.Gossip.Key)
-	if err != nil {
-		return err
+func (n *Node) openGossip() (err error) {
+	if n.fileKey, err = ReadGossipKey(n.cfg.Gossip.Key); err != nil {
+		return fmt.Errorf("gossip.key: %w", err)
 	}
+	keys := keysToUse(n.rooms.Keys(), n.fileKey)
 	cfg := gossip.Config{
 		Self: gossip.Member{
 			ID: n.cfg.Node, Cluster: n.cfg.Cluster, Region: n.cfg.Region, Version: n.deps.Version,
 			Place: geo.Point{Lat: n.cfg.Place.Latitude, Lon: n.cfg.Place.Longitude},
-			Roles: n.roles(), URL: n.cfg.HTTP.URL, Link: n.cfg.Mesh.Advertise, Boot: uint64(n.boot.UnixMilli()),
+			Roles: n.roles(n.rooms.Serves()), URL: n.cfg.HTTP.URL, Link: n.cfg.Mesh.Advertise, Boot: uint64(n.boot.UnixMilli()),
 		},
-		Key: key, Transport: n.sockets.Gossip, Seeds: n.cfg.Gossip.Seeds, Load: n.load, Loss: n.links.Loss,
+		Key: keys[0], Accept: keys[1:], Transport: n.sockets.Gossip, Seeds: n.cfg.Gossip.Seeds, Load: n.load, Loss: n.links.Loss,
 		Logger: n.log, Registerer: n.deps.Registry,
 	}
 	if cfg.Transport == nil {
@@ -225,7 +212,8 @@ func (n *Node) openLinks() (err error) {
 
 func (n *Node) openDirectory() (err error) {
 	n.rooms, err = directory.New(directory.Config{
-		Node: n.cfg.Node, Cluster: n.cfg.Cluster, Dir: filepath.Join(n.cfg.Data, "directory"), Voters: n.cfg.Directory.Voters,
+		Node: n.cfg.Node, Cluster: n.cfg.Cluster, Dir: filepath.Join(n.cfg.Data, "directory"),
+		Voters: n.cfg.Directory.Voters, Expect: n.cfg.Directory.Expect, Peers: n.directoryPeers,
 		Raft: n.endpoint.Streams("raft/1"), Calls: n.endpoint.Streams("directory/1"),
 		Logger: n.log, Registerer: n.deps.Registry,
 	})
@@ -294,10 +282,10 @@ func (n *Node) Run(ctx context.Context) error {
 			defer part()
 			return n.links.Run(ctx, n.hub)
 		},
-		"origin": n.origin.Run, "edge": n.edge.Run, "peers": n.peers.Run,
+		"origin": n.origin.Run, "edge": n.edge.Run, "peers": n.peers.Run, "certificates": n.renewCertificates, "keys": n.followKeys,
 		"routing": func(ctx context.Context) error { return n.table.Run(ctx, n.gossip) },
 		"rooms":   n.followRooms, "memory": giveBack,
-		"http":  func(ctx context.Context) error { return n.serve(ctx, n.sockets.HTTP, n.public, n.tls) },
+		"http":  func(ctx context.Context) error { return n.serve(ctx, n.sockets.HTTP, n.public, n.secure.config()) },
 		"admin": func(ctx context.Context) error { return n.serve(ctx, n.sockets.Admin, n.admin, nil) },
 	} {
 		g.Go(func() error {
@@ -319,17 +307,29 @@ func (n *Node) Run(ctx context.Context) error {
 	return err
 }
 
-func (n *Node) roles() gossip.Roles {
+// roles are what the others may use this node for; one that serves the directory says so too.
+func (n *Node) roles(serves bool) gossip.Roles {
 	var r gossip.Roles
 	for name, role := range roles {
 		if slices.Contains(n.cfg.Roles, name) {
 			r |= role
 		}
 	}
-	if slices.Contains(n.cfg.Directory.Voters, n.cfg.Node) {
+	if serves {
 		r |= gossip.Voter
 	}
 	return r
+}
+
+// directoryPeers are the other nodes as the directory wants to know them.
+func (n *Node) directoryPeers() []directory.Peer {
+	var list []directory.Peer
+	for _, m := range n.gossip.Members() {
+		if m.ID != n.cfg.Node {
+			list = append(list, directory.Peer{ID: m.ID, Serves: m.Roles.Has(gossip.Voter), Alive: m.Alive})
+		}
+	}
+	return list
 }
 
 func (n *Node) load() gossip.Load {
@@ -342,14 +342,15 @@ func (n *Node) busy() uint16 {
 	return uint16(min(1000, 1000*l.Sessions/max(1, l.Limit)))
 }
 
-func readGossipKey(path string) ([]byte, error) {
+// ReadGossipKey reads a file that lyceum pki init has made.
+func ReadGossipKey(path string) ([]byte, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("gossip.key: %w", err)
+		return nil, err // it names the file
 	}
 	key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(string(text)))
 	if err != nil || len(key) != 32 {
-		return nil, fmt.Errorf("gossip.key: %s does not hold 32 bytes in base64; lyceum pki init makes such a file", path)
+		return nil, fmt.Errorf("%s does not hold 32 bytes in base64; lyceum pki init makes such a file", path)
 	}
 	return key, nil
 }

@@ -77,22 +77,28 @@ func (p *peers) Run(ctx context.Context) error {
 // room asks a node what it knows of a room.
 func (p *peers) room(ctx context.Context, node, room string) (LocalRoom, error) {
 	var r LocalRoom
-	rq, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+node+"/rooms/"+url.PathEscape(room), nil)
+	err := p.get(ctx, node, "/rooms/"+url.PathEscape(room), &r)
+	return r, err
+}
+
+// get asks a node for a path and decodes the JSON of its answer.
+func (p *peers) get(ctx context.Context, node, path string, out any) error {
+	rq, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+node+path, nil)
 	if err != nil {
-		return r, fmt.Errorf("ask %s: %w", node, err)
+		return fmt.Errorf("ask %s: %w", node, err)
 	}
 	rsp, err := p.client.Do(rq)
 	if err != nil {
-		return r, fmt.Errorf("ask %s: %w", node, err)
+		return fmt.Errorf("ask %s: %w", node, err)
 	}
 	defer rsp.Body.Close()
 	if rsp.StatusCode != http.StatusOK {
-		return r, fmt.Errorf("ask %s: it answered %s", node, rsp.Status)
+		return fmt.Errorf("ask %s: it answered %s", node, rsp.Status)
 	}
-	if err := json.NewDecoder(io.LimitReader(rsp.Body, peerMax)).Decode(&r); err != nil {
-		return r, fmt.Errorf("ask %s: %w", node, err)
+	if err := json.NewDecoder(io.LimitReader(rsp.Body, peerMax)).Decode(out); err != nil {
+		return fmt.Errorf("ask %s: %w", node, err)
 	}
-	return r, nil
+	return nil
 }
 
 // streamListener lets an http.Server accept streams.

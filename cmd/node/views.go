@@ -40,18 +40,23 @@ func (l RoomList) Has(name string) bool {
 
 // NodeInfo is a node as one of the nodes sees it.
 type NodeInfo struct {
-	ID       string   `json:"id"`
-	Region   string   `json:"region"`
-	Roles    []string `json:"roles"`
-	URL      string   `json:"url"`
-	Link     string   `json:"link"`
-	Version  string   `json:"version"`
-	Alive    bool     `json:"alive"`
-	Draining bool     `json:"draining"`
-	Leader   bool     `json:"leader"`
-	Self     bool     `json:"self"`
-	Sessions int      `json:"sessions"`
-	Seats    int      `json:"seats"`
+	ID     string `json:"id"`
+	Region string `json:"region"`
+	// Latitude and Longitude are where it stands, in degrees.
+	Latitude  float64  `json:"latitude"`
+	Longitude float64  `json:"longitude"`
+	Roles     []string `json:"roles"`
+	URL       string   `json:"url"`
+	Link      string   `json:"link"`
+	Version   string   `json:"version"`
+	Alive     bool     `json:"alive"`
+	Draining  bool     `json:"draining"`
+	Leader    bool     `json:"leader"`
+	Self      bool     `json:"self"`
+	Sessions  int      `json:"sessions"`
+	Seats     int      `json:"seats"`
+	// Votes means that it votes in the directory, as the leader has it; a node with the role may be on its way to that.
+	Votes bool `json:"votes"`
 	// RTT is the round trip from the asked node by gossip, in milliseconds; 0 is not measured.
 	RTT float64 `json:"rtt_ms,omitempty"`
 	// Problem says in words what is wrong with the node, if anything is.
@@ -74,6 +79,8 @@ func (n NodeInfo) State() string {
 // NodeList is the answer to GET /v1/nodes.
 type NodeList struct {
 	Nodes []NodeInfo `json:"nodes"`
+	// Problems say in words what is wrong with the cluster.
+	Problems []string `json:"problems,omitempty"`
 }
 
 // LocalRoom is what one node knows of a room by itself.

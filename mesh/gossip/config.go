@@ -18,6 +18,8 @@ type Config struct {
 	// Key encrypts all gossip and must be the same 16, 24 or 32 bytes on every node. It is required: whoever can gossip
 	// is trusted.
 	Key []byte
+	// Accept are other keys in which the gossip of others is understood; SetKeys changes all.
+	Accept [][]byte
 	// Label is a mark on every packet by which clusters that meet by mistake ignore one another; "" means the cluster's id.
 	Label string
 	// Bind is the address that gossip listens on, over UDP and TCP; port 0 takes a free one. Unused with a Transport.
@@ -48,12 +50,13 @@ func (c *Config) Validate() error {
 	if err := checkMeta(&c.Self); err != nil {
 		return fmt.Errorf("gossip: %w", err)
 	}
-	switch len(c.Key) {
-	case 16, 24, 32:
-	case 0:
+	if len(c.Key) == 0 {
 		return errors.New("gossip: a key is required, the same on every node")
-	default:
-		return fmt.Errorf("gossip: the key has %d bytes and must have 16, 24 or 32", len(c.Key))
+	}
+	for _, key := range append([][]byte{c.Key}, c.Accept...) {
+		if err := memberlist.ValidateKey(key); err != nil {
+			return fmt.Errorf("gossip: the key has %d bytes and must have 16, 24 or 32", len(key))
+		}
 	}
 	if c.Transport == nil && !c.Bind.IsValid() {
 		return errors.New("gossip: an address to bind is required")
@@ -73,7 +76,7 @@ func (g *Gossip) profile() *memberlist.Config {
 	c := memberlist.DefaultWANConfig()
 	c.Name = g.id
 	c.Label = g.cfg.Label
-	c.SecretKey = g.cfg.Key
+	c.Keyring = g.keyring
 	c.Transport = g.transport
 	c.AdvertiseAddr, c.AdvertisePort = "", 0
 	if a := g.cfg.Advertise; a.IsValid() {

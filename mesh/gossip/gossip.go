@@ -1,7 +1,9 @@
 package gossip
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -32,6 +34,7 @@ type Gossip struct {
 	log       *slog.Logger
 	metrics   *metrics
 	transport memberlist.Transport
+	keyring   *memberlist.Keyring              // has a lock of its own
 	queue     *memberlist.TransmitLimitedQueue // has a lock of its own
 	poke      chan struct{}                    // our own meta changed; capacity 1
 
@@ -79,6 +82,10 @@ func New(cfg Config) (*Gossip, error) {
 	g := &Gossip{
 		id: cfg.Self.ID, cfg: cfg, log: cfg.Logger, transport: cfg.Transport, poke: make(chan struct{}, 1),
 		members: map[string]*entry{}, changed: make(chan struct{}),
+	}
+	var err error
+	if g.keyring, err = memberlist.NewKeyring(cfg.Accept, cfg.Key); err != nil {
+		return nil, fmt.Errorf("gossip: %w", err)
 	}
 	g.queue = &memberlist.TransmitLimitedQueue{RetransmitMult: 4, NumNodes: g.living}
 	if g.transport == nil {
@@ -154,6 +161,32 @@ func (g *Gossip) Changed() <-chan struct{} {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.changed
+}
+
+// Keys are the keys that are understood, the first of them used. The caller must not change them.
+func (g *Gossip) Keys() [][]byte { return slices.Clone(g.keyring.GetKeys()) }
+
+// SetKeys makes keys the ones that are understood, and the first of them the one that is used from now on.
+func (g *Gossip) SetKeys(keys [][]byte) error {
+	if len(keys) == 0 {
+		return errors.New("gossip: a key is required")
+	}
+	for _, key := range keys {
+		if err := g.keyring.AddKey(key); err != nil {
+			return fmt.Errorf("gossip: add a key: %w", err)
+		}
+	}
+	if err := g.keyring.UseKey(keys[0]); err != nil {
+		return fmt.Errorf("gossip: use a key: %w", err)
+	}
+	for _, old := range slices.Clone(g.keyring.GetKeys()) {
+		if !slices.ContainsFunc(keys, func(k []byte) bool { return bytes.Equal(k, old) }) {
+			if err := g.keyring.RemoveKey(old); err != nil {
+				return fmt.Errorf("gossip: remove a key: %w", err)
+			}
+		}
+	}
+	return nil
 }
 
 // SetDraining tells the others whether this node wants no new sessions and children.

@@ -104,7 +104,7 @@ func TestStrangersAreRefused(t *testing.T) {
 	}
 	// A stranger that checks nothing meets each side in turn.
 	lax := func(i *Identity) *tls.Config {
-		return &tls.Config{Certificates: []tls.Certificate{i.pair}, InsecureSkipVerify: true, ClientAuth: tls.RequireAnyClientCert}
+		return &tls.Config{Certificates: []tls.Certificate{i.current.Load().pair}, InsecureSkipVerify: true, ClientAuth: tls.RequireAnyClientCert}
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

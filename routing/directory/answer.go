@@ -65,9 +65,11 @@ func (d *Directory) serve(ctx context.Context, conn net.Conn) error {
 		return err
 	}
 	switch {
-	case rq.Do != nil:
-		return d.serveCommand(ctx, conn, rq.Do)
-	case rq.Watch != nil && d.cfg.votes():
+	case rq.Do != nil, rq.Sync, rq.Remove != "", rq.Servers:
+		return d.serveLeader(ctx, conn, &rq)
+	case rq.Meet != nil:
+		return d.serveMeeting(ctx, conn, rq.Meet)
+	case rq.Watch != nil && d.serves:
 		return d.serveWatch(ctx, conn, rq.Watch.After)
 	case rq.Watch != nil:
 		return errors.New("asked for news, which voters give")
@@ -76,17 +78,14 @@ func (d *Directory) serve(ctx context.Context, conn net.Conn) error {
 	}
 }
 
-func (d *Directory) serveCommand(ctx context.Context, conn net.Conn, c *command) error {
-	var r reply
-	res, err := d.carryOut(c)
-	switch {
-	case err != nil:
-		r.Error = err.Error()
+// serveLeader answers what only the leader can, or says who leads.
+func (d *Directory) serveLeader(ctx context.Context, conn net.Conn, rq *request) error {
+	r, err := d.lead(ctx, rq)
+	if err != nil {
+		r = reply{Error: err.Error()}
 		if leader := d.Leader(); leader != d.cfg.Node {
 			r.Leader = leader
 		}
-	default:
-		r.Result = &res
 	}
 	if err := within(ctx, conn, requestWithin); err != nil {
 		return err
@@ -100,9 +99,9 @@ func (d *Directory) serveWatch(ctx context.Context, conn net.Conn, after uint64)
 	tick := time.NewTicker(newsEvery)
 	defer tick.Stop()
 	for {
-		changed := d.view.wait()
+		moved := d.view.advanced()
 		u := d.view.since(after)
-		for _, n := range split(u, d.Leader()) {
+		for _, n := range split(u, d.Leader(), d.voters()) {
 			if err := within(ctx, conn, newsWithin); err != nil {
 				return err
 			}
@@ -114,7 +113,7 @@ func (d *Directory) serveWatch(ctx context.Context, conn net.Conn, after uint64)
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-changed:
+		case <-moved:
 		case <-tick.C:
 		}
 	}

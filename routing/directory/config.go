@@ -33,9 +33,20 @@ type Config struct {
 	Cluster string
 	// Dir is where the directory keeps its state. It is made if it does not exist.
 	Dir string
-	// Voters are the ids of the nodes that agree, the same on all nodes. This node votes if it is among them. They
-	// found the cluster when they meet for the first time; what is changed here later does not change who votes.
+	// Voters are the ids of the nodes that found the directory when most of them meet for the first time, the same on all
+	// nodes. Once it is founded, who votes is what the directory itself has: others join and the dead are replaced. Empty
+	// lets the nodes with Expect find one another.
 	Voters []string
+	// Expect is how many nodes with the same Expect have to find one another to found the directory; those that come later
+	// join it. 0 means that this node founds nothing and, unless it is among Voters or has a log from before, only watches.
+	Expect int
+	// Peers are the other nodes as gossip has them; nil hears of nobody but Voters.
+	Peers func() []Peer
+	// Stable is how long a node that joins must keep up before it votes; 0 means 10 s.
+	Stable time.Duration
+	// Forget is how long a voter must be gone before another may take its place for good; 0 means 24 h, and a machine under
+	// repair keeps its vote for a day.
+	Forget time.Duration
 	// Raft carries the voters' agreement. Unused on a node that does not vote.
 	Raft Streams
 	// Calls carries commands to the leader, and the rooms to the nodes that do not vote.
@@ -51,6 +62,35 @@ type Config struct {
 	Registerer prometheus.Registerer
 }
 
+func (c Config) withDefaults() Config {
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Heartbeat == 0 {
+		c.Heartbeat = time.Second
+	}
+	if c.CallTimeout == 0 {
+		c.CallTimeout = 3 * time.Second
+	}
+	if c.Stable == 0 {
+		c.Stable = 10 * time.Second
+	}
+	if c.Forget == 0 {
+		c.Forget = 24 * time.Hour
+	}
+	c.Voters = slices.Clone(c.Voters)
+	return c
+}
+
+// Peer is what gossip says of another node.
+type Peer struct {
+	ID string
+	// Serves means that the node takes part in the directory, or wants to.
+	Serves bool
+	// Alive is false for a node that is known and does not answer.
+	Alive bool
+}
+
 // maxVoters is more than can agree quickly.
 const maxVoters = 9
 
@@ -64,8 +104,10 @@ func (c *Config) Validate() error {
 		}
 	}
 	switch voters := slices.Compact(slices.Sorted(slices.Values(c.Voters))); {
-	case len(voters) == 0:
+	case len(voters) == 0 && c.Expect == 0 && c.Peers == nil:
 		return errors.New("at least one node must vote")
+	case c.Expect < 0 || c.Expect > maxVoters:
+		return fmt.Errorf("%d nodes cannot be expected to found a directory; three or five are enough", c.Expect)
 	case len(voters) != len(c.Voters):
 		return errors.New("a node is named twice among the voters")
 	case len(voters) > maxVoters:
@@ -74,14 +116,18 @@ func (c *Config) Validate() error {
 	switch {
 	case c.Dir == "":
 		return errors.New("a folder is required to keep the state in")
-	case c.Calls == nil || c.Raft == nil && c.votes():
+	case c.Calls == nil || c.Raft == nil && c.serves():
 		return errors.New("streams to the other nodes are required")
-	case c.Heartbeat < 0 || c.CallTimeout < 0:
+	case c.Heartbeat < 0 || c.CallTimeout < 0 || c.Stable < 0 || c.Forget < 0:
 		return errors.New("no time may be negative")
 	}
 	return nil
 }
 
-func (c *Config) votes() bool { return slices.Contains(c.Voters, c.Node) }
+// founds tells whether this node is one of a fixed list.
+func (c *Config) founds() bool { return slices.Contains(c.Voters, c.Node) }
+
+// serves tells whether this node takes part in Raft: it is meant to, or it did before.
+func (c *Config) serves() bool { return c.founds() || c.Expect > 0 || hasLog(c.Dir) }
 
 func sortedStrings(list []string) []string { return slices.Sorted(slices.Values(list)) }

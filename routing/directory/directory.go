@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,31 +21,29 @@ type Directory struct {
 	metrics *metrics
 	view    *view
 	client  string        // this process, as the machine knows it
+	serves  bool          // it takes part in Raft
 	turn    chan struct{} // held by the command that is on its way; capacity 1
 	ended   chan struct{} // closed when Run ends
 
-	raft    atomic.Pointer[raft.Raft] // while a voter runs
+	raft    atomic.Pointer[raft.Raft] // while a node that takes part runs
 	watched atomic.Pointer[watchedState]
+
+	care    care
+	promise promise
 
 	// Guarded by turn.
 	seq uint64
 }
 
-// watchedState is what a node that does not vote hears from the voter that it watches.
-type watchedState struct{ voter, leader string }
+// watchedState is what a node that does not take part hears from the one that it watches.
+type watchedState struct {
+	voter, leader string
+	voters        []string
+}
 
 // New reads what this node kept on disk, so that rooms are known from then on. Run takes part.
 func New(cfg Config) (*Directory, error) {
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
-	}
-	if cfg.Heartbeat == 0 {
-		cfg.Heartbeat = time.Second
-	}
-	if cfg.CallTimeout == 0 {
-		cfg.CallTimeout = 3 * time.Second
-	}
-	cfg.Voters = slices.Clone(cfg.Voters)
+	cfg = cfg.withDefaults()
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("directory: %w", err)
 	}
@@ -56,17 +53,20 @@ func New(cfg Config) (*Directory, error) {
 		return nil, fmt.Errorf("directory: %w", err)
 	}
 	cache := readCache(&cfg)
-	if err := s.close(); err != nil {
+	if err := errors.Join(s.verify(&cfg, cache.Log), s.close()); err != nil {
 		return nil, fmt.Errorf("directory: %w", err)
 	}
 	d := &Directory{
-		cfg: cfg, log: cfg.Logger, view: newView(cache), client: rand.Text(),
-		turn: make(chan struct{}, 1), ended: make(chan struct{}),
+		cfg: cfg, log: cfg.Logger, view: newView(cache), client: newName(),
+		serves: cfg.serves(), turn: make(chan struct{}, 1), ended: make(chan struct{}),
 	}
 	d.watched.Store(&watchedState{})
 	d.metrics = newMetrics(cfg.Registerer, d)
 	return d, nil
 }
+
+// newName is one that nobody else has.
+func newName() string { return rand.Text() }
 
 // Room tells what this node knows of a room.
 func (d *Directory) Room(name string) (Room, bool) { return d.view.room(name) }
@@ -74,7 +74,7 @@ func (d *Directory) Room(name string) (Room, bool) { return d.view.room(name) }
 // Rooms lists the rooms that this node knows, in the order of their names.
 func (d *Directory) Rooms() []Room { return d.view.image().Rooms }
 
-// Changed is closed at the next change of the rooms; ask for it before Room or Rooms, and again after each change.
+// Changed is closed at the next change of the rooms or the keys; ask for it before Room, Rooms or Keys, and again after each change.
 func (d *Directory) Changed() <-chan struct{} { return d.view.wait() }
 
 // Open makes a room. With a home it is claimed for it at once; Opened is now unless it is given. A room of that name
@@ -104,6 +104,9 @@ func (d *Directory) Close(ctx context.Context, room string) error {
 	return err
 }
 
+// Serves tells whether this node takes part in the agreement or wants to, and does not only watch.
+func (d *Directory) Serves() bool { return d.serves }
+
 // Leader is the id of the node that leads, as far as this node knows; "" means that it knows none.
 func (d *Directory) Leader() string {
 	if r := d.raft.Load(); r != nil {
@@ -124,21 +127,28 @@ type Status struct {
 	Applied  uint64   `json:"applied"`
 	Rooms    int      `json:"rooms"`
 	Voters   []string `json:"voters"`
+	// Waiting says in words what a directory that is not founded yet waits for; "" otherwise.
+	Waiting string `json:"waiting,omitempty"`
+	// Disk says why the folder cannot be written; "" if it can.
+	Disk string `json:"disk,omitempty"`
 	// Ready means that a leader is known. Known rooms are served without.
 	Ready bool `json:"ready"`
 }
 
 // Status tells how this node stands.
 func (d *Directory) Status() Status {
-	s := Status{Role: "stopped", Leader: d.Leader(), Voters: d.cfg.Voters}
+	s := Status{Role: "stopped", Leader: d.Leader(), Voters: d.voters(), Disk: d.care.diskProblem()}
 	s.Rooms, s.Applied = d.view.size()
 	s.Ready = s.Leader != ""
 	if r := d.raft.Load(); r != nil {
+		if r.LastIndex() == 0 {
+			s.Waiting = d.care.waits()
+		}
 		s.Term = r.CurrentTerm()
 		s.Role = map[raft.RaftState]string{
 			raft.Leader: "leader", raft.Follower: "follower", raft.Candidate: "candidate", raft.Shutdown: "stopped",
 		}[r.State()]
-	} else if w := d.watched.Load(); w.voter != "" || !d.cfg.votes() {
+	} else if w := d.watched.Load(); w.voter != "" || !d.serves {
 		s.Role, s.Watching = "watcher", w.voter
 	}
 	return s
@@ -155,7 +165,8 @@ func (d *Directory) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { d.save(ctx) })
 	wg.Go(func() { d.answer(ctx) })
-	if d.cfg.votes() {
+	wg.Go(func() { d.bringBack(ctx) })
+	if d.serves {
 		err = d.vote(ctx, store)
 	} else {
 		if d.cfg.Raft != nil {
@@ -179,9 +190,15 @@ func (d *Directory) save(ctx context.Context) {
 		rest := 200 * time.Millisecond
 		if _, index := d.view.size(); index != saved {
 			began := time.Now()
+			log := uint64(0)
+			if r := d.raft.Load(); r != nil {
+				log = r.AppliedIndex()
+			}
 			i := d.view.image()
+			i.Log = log
 			err := writeCache(d.cfg.Dir, i)
 			d.metrics.saves.WithLabelValues(outcome(err)).Inc()
+			d.care.wrote(err)
 			if err != nil {
 				d.log.Error("the rooms are not on disk", "err", err)
 			} else {

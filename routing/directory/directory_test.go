@@ -258,7 +258,7 @@ func TestFolderOfAnotherIsRefused(t *testing.T) {
 	n.stop()
 	refused("another node", "is the directory of node a, and this is node b", func(cfg *Config) { cfg.Node = "b" })
 	refused("another cluster", "is of cluster demo, and this node is of cluster campus", func(cfg *Config) { cfg.Cluster = "campus" })
-	refused("no voters", "at least one node must vote", func(cfg *Config) { cfg.Voters = nil })
+	refused("no voters", "at least one node must vote", func(cfg *Config) { cfg.Voters, cfg.Peers = nil, nil })
 	refused("twice", "named twice", func(cfg *Config) { cfg.Voters = []string{"a", "a"} })
 	refused("a file", "make the directory's folder", func(cfg *Config) {
 		cfg.Dir = filepath.Join(t.TempDir(), "file")

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"time"
 )
 
@@ -14,16 +13,22 @@ const (
 	leaderless = 3 * time.Second // a watched voter that knows no leader for so long may be cut off
 )
 
-var errLeaderless = errors.New("it knows no leader")
+var (
+	errLeaderless = errors.New("it knows no leader")
+	errNobody     = errors.New("no node that takes part in the directory is heard of")
+)
 
 // follow watches one voter after the other until ctx is done. It owns the retry of watching.
 func (d *Directory) follow(ctx context.Context) {
-	voters := slices.Clone(d.cfg.Voters)
-	rand.Shuffle(len(voters), func(i, j int) { voters[i], voters[j] = voters[j], voters[i] })
+	start := rand.N(maxVoters) // not all begin with the same one
 	wait, failed, leader := retryFirst, 0, ""
-	for i := 0; ctx.Err() == nil; i++ {
-		voter := voters[i%len(voters)]
-		heard, err := d.watch(ctx, voter, &leader)
+	for i := start; ctx.Err() == nil; i++ {
+		voters := d.others()
+		heard, voter, err := false, "", errNobody
+		if len(voters) > 0 {
+			voter = voters[i%len(voters)]
+			heard, err = d.watch(ctx, voter, &leader)
+		}
 		if ctx.Err() != nil {
 			return
 		}
@@ -32,7 +37,7 @@ func (d *Directory) follow(ctx context.Context) {
 			wait, failed = retryFirst, 0
 		}
 		if failed >= len(voters) {
-			d.watched.Store(&watchedState{})
+			d.watched.Store(&watchedState{voters: d.watched.Load().voters})
 			leader = d.noteLeader(leader, "")
 		}
 		select {
@@ -70,17 +75,20 @@ func (d *Directory) watch(ctx context.Context, voter string, leader *string) (he
 		if err := readFrame(conn, &n); err != nil {
 			return heard, fmt.Errorf("hear of voter %s: %w", voter, err)
 		}
-		whole.Index, whole.Full = n.Index, n.Full
+		whole.Index, whole.Full, whole.Directory, whole.Keys = n.Index, n.Full, n.Directory, n.Keys
 		whole.Set, whole.Gone = append(whole.Set, n.Set...), append(whole.Gone, n.Gone...)
 		if len(whole.Set) > maxRooms || len(whole.Gone) > maxRooms {
 			return heard, fmt.Errorf("voter %s tells of more than %d rooms", voter, maxRooms)
+		}
+		if len(n.Voters) > maxVoters {
+			return heard, fmt.Errorf("voter %s tells of %d voters", voter, len(n.Voters))
 		}
 		if n.More {
 			continue
 		}
 		d.view.merge(whole)
 		whole = update{}
-		d.watched.Store(&watchedState{voter: voter, leader: n.Leader})
+		d.watched.Store(&watchedState{voter: voter, leader: n.Leader, voters: n.Voters})
 		*leader = d.noteLeader(*leader, n.Leader)
 		if n.Leader != "" {
 			heard, led = true, time.Now()

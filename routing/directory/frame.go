@@ -22,6 +22,14 @@ type request struct {
 	Do *command `json:"do,omitempty"`
 	// Watch asks for what happens after an index; it is answered by news without end.
 	Watch *watch `json:"watch,omitempty"`
+	// Sync asks the leader for an index that is no earlier than anything decided before.
+	Sync bool `json:"sync,omitempty"`
+	// Remove asks the leader to do without a node that is gone.
+	Remove string `json:"remove,omitempty"`
+	// Servers asks the leader for the nodes that take part.
+	Servers bool `json:"servers,omitempty"`
+	// Meet asks a node how it stands, and perhaps to found a directory together.
+	Meet *meeting `json:"meet,omitempty"`
 }
 
 type watch struct {
@@ -32,8 +40,13 @@ type reply struct {
 	Result *result `json:"result,omitempty"`
 	// Leader is whom to ask instead, if there is no result.
 	Leader string `json:"leader,omitempty"`
-	// Error says why there is no result.
+	// Error says why there is no answer. Somebody else, or the same node later, may have one.
 	Error string `json:"error,omitempty"`
+	// Refused is the leader's decision against what was asked.
+	Refused string   `json:"refused,omitempty"`
+	Index   uint64   `json:"index,omitempty"`   // of Sync
+	Servers []Server `json:"servers,omitempty"` // of Servers
+	Stand   *stand   `json:"stand,omitempty"`   // of Meet
 }
 
 // news is one message of a watch. It is sent at least once a second.
@@ -42,6 +55,8 @@ type news struct {
 	// More means that the next message continues this one, and that only together they are complete.
 	More   bool   `json:"more,omitempty"`
 	Leader string `json:"leader,omitempty"`
+	// Voters are those who vote, as far as the voter that tells it knows.
+	Voters []string `json:"voters,omitempty"`
 }
 
 // writeFrame writes a message: four bytes of length, big-endian, and JSON.
@@ -92,11 +107,11 @@ func within(ctx context.Context, conn net.Conn, d time.Duration) error {
 func interrupt(conn net.Conn) { _ = conn.SetDeadline(time.Unix(1, 0)) }
 
 // split cuts an update into messages of bounded length.
-func split(u update, leader string) []news {
+func split(u update, leader string, voters []string) []news {
 	var list []news
 	set, gone := u.Set, u.Gone
 	for first := true; first || len(set)+len(gone) > 0; first = false {
-		n := news{update: update{Index: u.Index, Full: u.Full}, Leader: leader}
+		n := news{update: update{Index: u.Index, Full: u.Full, Directory: u.Directory, Keys: u.Keys}, Leader: leader, Voters: voters}
 		k := min(len(set), roomsPerFrame)
 		n.Set, set = set[:k], set[k:]
 		k = min(len(gone), roomsPerFrame-k)

@@ -18,6 +18,9 @@ type fsm struct {
 	// Owned by Raft's goroutine.
 	machine *machine
 	level   bool // the view has been brought to the machine's state, and follows it
+
+	// nameless leaves the directory's name out of snapshots, so that its next leader gives it a new one.
+	nameless bool
 }
 
 // Apply carries out a committed command.
@@ -31,13 +34,21 @@ func (f *fsm) Apply(l *raft.Log) any {
 		return result{Code: codeInvalid, Index: l.Index}
 	}
 	r := f.machine.apply(l.Index, &c)
-	u := update{Index: l.Index}
+	u := update{Index: l.Index, Directory: f.machine.directory}
+	if c.Op == opKeys && r.Code == "" {
+		u.Keys = new(f.machine.keys)
+	}
 	if room, ok := f.machine.rooms[c.Room]; ok {
 		u.Set = []Room{room}
-	} else {
+	} else if c.Room != "" {
 		u.Gone = []string{c.Room}
 	}
-	if r.Index != l.Index || r.Code != "" {
+	for _, room := range c.Rooms {
+		if room, ok := f.machine.rooms[room.Name]; ok {
+			u.Set = append(u.Set, room)
+		}
+	}
+	if r.Index != l.Index || r.Code != "" && c.Op != opRestore {
 		u.Set, u.Gone = nil, nil // nothing has changed
 	}
 	f.show(u)
@@ -52,13 +63,19 @@ func (f *fsm) show(u update) {
 			return
 		}
 		f.level = true
-		u = update{Index: f.machine.index, Set: sorted(f.machine.rooms), Full: true}
+		u = update{Index: f.machine.index, Directory: f.machine.directory, Keys: new(f.machine.keys), Set: sorted(f.machine.rooms), Full: true}
 	}
 	f.view.merge(u)
 }
 
 // Snapshot takes the machine's state.
-func (f *fsm) Snapshot() (raft.FSMSnapshot, error) { return snapshot{f.machine.image()}, nil }
+func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
+	i := f.machine.image()
+	if f.nameless {
+		i.Directory = ""
+	}
+	return snapshot{i}, nil
+}
 
 // Restore replaces the machine's state.
 func (f *fsm) Restore(r io.ReadCloser) error {

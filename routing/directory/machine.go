@@ -14,6 +14,9 @@ type machine struct {
 	rooms    map[string]Room
 	sessions map[string]session
 	index    uint64 // of the last command applied
+	// directory is the name that the first leader gave it; "" while it has none.
+	directory string
+	keys      Keyring
 }
 
 // session is the last command of a client, to be recognised when it comes again.
@@ -50,6 +53,22 @@ func (m *machine) apply(index uint64, c *command) result {
 }
 
 func (m *machine) decide(index uint64, c *command) result {
+	if c.Op == opFound {
+		// The last one counts, so that nodes that once ran a version without names come to the same one.
+		m.directory = c.Directory
+		return result{}
+	}
+	if c.Op == opKeys {
+		if c.Previous != m.keys.Version {
+			return result{Code: codeStale}
+		}
+		m.keys = *c.Keys
+		m.keys.Version = index
+		return result{}
+	}
+	if c.Op == opRestore {
+		return m.bringBack(c.Rooms)
+	}
 	room, exists := m.rooms[c.Room]
 	if c.Op == opOpen {
 		switch {
@@ -73,7 +92,8 @@ func (m *machine) decide(index uint64, c *command) result {
 		if c.Previous != room.Epoch {
 			return result{Code: codeStale, Room: room}
 		}
-		room.Home, room.Epoch = c.Node, index
+		// The log of a directory that was restored from a backup may be shorter than the one that gave the epoch.
+		room.Home, room.Epoch = c.Node, max(index, room.Epoch+1)
 	case opRelease:
 		if c.Previous != room.Epoch {
 			return result{Code: codeStale, Room: room}
@@ -87,6 +107,22 @@ func (m *machine) decide(index uint64, c *command) result {
 	}
 	m.rooms[c.Room] = room
 	return result{Room: room}
+}
+
+// bringBack opens the rooms that are not there. Those that are know better than a backup who their home is.
+func (m *machine) bringBack(rooms []Room) (r result) {
+	for _, room := range rooms {
+		if _, exists := m.rooms[room.Name]; exists {
+			continue
+		}
+		if len(m.rooms) >= maxRooms {
+			r.Code = codeFull
+			return r
+		}
+		m.rooms[room.Name] = room
+		r.Restored++
+	}
+	return r
 }
 
 // forgetOldest drops the client that has been silent longest.
@@ -106,6 +142,11 @@ type image struct {
 	Index    uint64    `json:"index"`
 	Rooms    []Room    `json:"rooms"`
 	Sessions []session `json:"sessions,omitempty"`
+	// Directory is the name of the directory; "" for none.
+	Directory string  `json:"directory,omitempty"`
+	Keys      Keyring `json:"keys,omitzero"`
+	// Log is, in the cache, how far this node's own log had been applied; 0 on a node that does not take part.
+	Log uint64 `json:"log,omitempty"`
 }
 
 const imageVersion = 1
@@ -115,7 +156,7 @@ const maxImage = maxRooms*roomBytes + maxSessions*2*roomBytes
 
 // image gives the state in an order that is the same at every voter.
 func (m *machine) image() image {
-	return image{Version: imageVersion, Index: m.index, Rooms: sorted(m.rooms), Sessions: slices.SortedFunc(
+	return image{Version: imageVersion, Index: m.index, Directory: m.directory, Keys: m.keys, Rooms: sorted(m.rooms), Sessions: slices.SortedFunc(
 		maps.Values(m.sessions), func(x, y session) int { return strings.Compare(x.Client, y.Client) })}
 }
 
@@ -124,7 +165,7 @@ func sorted(rooms map[string]Room) []Room {
 }
 
 func (m *machine) restore(i image) {
-	*m = machine{rooms: byName(i.Rooms), sessions: make(map[string]session, len(i.Sessions)), index: i.Index}
+	*m = machine{rooms: byName(i.Rooms), sessions: make(map[string]session, len(i.Sessions)), index: i.Index, directory: i.Directory, keys: i.Keys}
 	for _, s := range i.Sessions {
 		m.sessions[s.Client] = s
 	}

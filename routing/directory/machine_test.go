@@ -227,7 +227,7 @@ func TestEveryMessageFitsItsFrame(t *testing.T) {
 		u.Gone = append(u.Gone, worst(maxName))
 	}
 	var got update
-	messages := split(u, worst(maxNode))
+	messages := split(u, worst(maxNode), nil)
 	for i, n := range messages {
 		var b bytes.Buffer
 		if err := writeFrame(&b, n); err != nil {
@@ -245,7 +245,7 @@ func TestEveryMessageFitsItsFrame(t *testing.T) {
 	if len(got.Set) != len(u.Set) || !reflect.DeepEqual(got.Gone, u.Gone) {
 		t.Fatalf("%d and %d of %d arrived", len(got.Set), len(got.Gone), len(u.Set))
 	}
-	if len(split(update{}, "")) != 1 {
+	if len(split(update{}, "", nil)) != 1 {
 		t.Fatal("an empty update is a message too")
 	}
 	if err := readFrame(strings.NewReader("\xff\xff\xff\xff"), &request{}); err == nil || !strings.Contains(err.Error(), "too long") {

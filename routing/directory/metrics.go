@@ -11,6 +11,7 @@ type metrics struct {
 	refused prometheus.Counter
 	leaders prometheus.Counter
 	saves   *prometheus.CounterVec
+	changes *prometheus.CounterVec
 }
 
 func newMetrics(reg prometheus.Registerer, d *Directory) *metrics {
@@ -33,6 +34,10 @@ func newMetrics(reg prometheus.Registerer, d *Directory) *metrics {
 			Help: "Times that the rooms were written to this node's cache, by outcome.",
 		}, []string{"outcome"}),
 	}
+	m.changes = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "lyceum_directory_server_changes_total",
+		Help: "Changes that this node, leading, made to those who take part in the directory, by change.",
+	}, []string{"change"})
 	rooms := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "lyceum_directory_rooms",
 		Help: "Rooms that this node knows.",
@@ -51,7 +56,7 @@ func newMetrics(reg prometheus.Registerer, d *Directory) *metrics {
 		return 1
 	})
 	if reg != nil {
-		reg.MustRegister(m.seconds, m.refused, m.leaders, m.saves, rooms, index, ready)
+		reg.MustRegister(m.seconds, m.refused, m.leaders, m.saves, m.changes, rooms, index, ready)
 	}
 	return m
 }

@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,11 +16,31 @@ type network struct {
 	mu    sync.Mutex
 	addrs map[string]string // by node and protocol
 	cut   map[string]bool
+	heard map[string]bool // those that gossip knows; whether they live
 	conns map[net.Conn][2]string
 }
 
 func newNetwork() *network {
-	return &network{addrs: map[string]string{}, cut: map[string]bool{}, conns: map[net.Conn][2]string{}}
+	return &network{addrs: map[string]string{}, cut: map[string]bool{}, heard: map[string]bool{}, conns: map[net.Conn][2]string{}}
+}
+
+// hear lets gossip know a node that takes part, and lose that it died.
+func (n *network) hear(node string) { n.setAlive(node, true) }
+func (n *network) lose(node string) { n.setAlive(node, false) }
+
+func (n *network) setAlive(node string, alive bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.heard[node] = alive
+}
+
+func (n *network) peers() (list []Peer) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for id, alive := range n.heard {
+		list = append(list, Peer{ID: id, Serves: true, Alive: alive})
+	}
+	return list
 }
 
 // isolate cuts a node off, or joins it again.
@@ -43,7 +64,7 @@ type streams struct {
 	ln       net.Listener
 }
 
-func (n *network) streams(t *testing.T, node, protocol string) *streams {
+func (n *network) streams(t testing.TB, node, protocol string) *streams {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -86,27 +107,31 @@ type node struct {
 
 // cluster is a test's nodes and their folders, which outlive them.
 type cluster struct {
-	net    *network
-	voters []string
-	dirs   map[string]string
+	net       *network
+	voters    []string
+	expect    int
+	forget    time.Duration
+	heartbeat time.Duration // 0 means one for tests
+	dirs      map[string]string
 }
 
 func newCluster(voters ...string) *cluster {
 	return &cluster{net: newNetwork(), voters: voters, dirs: map[string]string{}}
 }
 
-func (c *cluster) config(t *testing.T, id string) Config {
+func (c *cluster) config(t testing.TB, id string) Config {
 	t.Helper()
 	if c.dirs[id] == "" {
 		c.dirs[id] = t.TempDir()
 	}
 	return Config{
-		Node: id, Cluster: "demo", Dir: c.dirs[id], Voters: c.voters, Heartbeat: 150 * time.Millisecond, CallTimeout: time.Second,
+		Node: id, Cluster: "demo", Dir: c.dirs[id], Voters: c.voters, Heartbeat: cmp.Or(c.heartbeat, 150*time.Millisecond), CallTimeout: time.Second,
+		Expect: c.expect, Peers: c.net.peers, Stable: 2 * time.Second, Forget: c.forget,
 		Raft: c.net.streams(t, id, "raft/1"), Calls: c.net.streams(t, id, "directory/1"),
 	}
 }
 
-func (c *cluster) start(t *testing.T, id string) *node {
+func (c *cluster) start(t testing.TB, id string) *node {
 	t.Helper()
 	d, err := New(c.config(t, id))
 	if err != nil {
@@ -124,7 +149,7 @@ func (c *cluster) start(t *testing.T, id string) *node {
 	return n
 }
 
-func (c *cluster) startAll(t *testing.T) (nodes []*node) {
+func (c *cluster) startAll(t testing.TB) (nodes []*node) {
 	t.Helper()
 	for _, id := range c.voters {
 		nodes = append(nodes, c.start(t, id))
@@ -134,7 +159,7 @@ func (c *cluster) startAll(t *testing.T) (nodes []*node) {
 
 const patience = 20 * time.Second
 
-func soon(t *testing.T) context.Context {
+func soon(t testing.TB) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
@@ -142,7 +167,7 @@ func soon(t *testing.T) context.Context {
 }
 
 // shows waits until a node's view has become as wanted.
-func (n *node) shows(t *testing.T, what string, wanted func() bool) {
+func (n *node) shows(t testing.TB, what string, wanted func() bool) {
 	t.Helper()
 	deadline := time.After(patience)
 	// Not all that is waited for is a change of the rooms.
@@ -158,7 +183,7 @@ func (n *node) shows(t *testing.T, what string, wanted func() bool) {
 	}
 }
 
-func (n *node) showsRoom(t *testing.T, want Room) {
+func (n *node) showsRoom(t testing.TB, want Room) {
 	t.Helper()
 	n.shows(t, fmt.Sprint(want), func() bool {
 		r, _ := n.Room(want.Name)
@@ -167,7 +192,7 @@ func (n *node) showsRoom(t *testing.T, want Room) {
 }
 
 // leader waits for one of the nodes to lead and gives it and the others.
-func leader(t *testing.T, nodes []*node) (lead *node, others []*node) {
+func leader(t testing.TB, nodes []*node) (lead *node, others []*node) {
 	t.Helper()
 	nodes[0].shows(t, "a leader", func() bool {
 		lead, others = nil, nil

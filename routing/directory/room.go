@@ -13,6 +13,10 @@ var (
 	ErrUnknownRoom = errors.New("there is no such room")
 	ErrStale       = errors.New("the room has changed hands meanwhile")
 	ErrFull        = errors.New("there are as many rooms as a cluster may have")
+	// ErrStaleKeys means that somebody else has changed the keyring meanwhile.
+	ErrStaleKeys = errors.New("the keys were changed by somebody else meanwhile; look at them again")
+	// ErrRefused means that the leader will not do what was asked, and says why.
+	ErrRefused = errors.New("the directory refuses")
 	// ErrUnavailable means that nobody decided: the voters could not be reached or have no majority.
 	ErrUnavailable = errors.New("the directory has no leader that can be reached")
 )
@@ -37,7 +41,8 @@ type Room struct {
 	Title string `json:"title,omitempty"`
 	// Home is the id of the node where the room's teacher publishes; "" means that no node has claimed it.
 	Home string `json:"home,omitempty"`
-	// Epoch is the Raft index of the last claim; 0 means that the room was never claimed.
+	// Epoch is the Raft index of the last claim, or more in a directory that was restored from another one's backup; 0 means
+	// that the room was never claimed. It grows with every claim.
 	Epoch  uint64    `json:"epoch,omitempty"`
 	Opened time.Time `json:"opened"`
 }
@@ -52,6 +57,26 @@ const (
 
 // maxRooms bounds the directory. It is part of the machine that all voters run alike, and so not configurable.
 const maxRooms = 100_000
+
+// check tells what is wrong with a room that comes from elsewhere.
+func (r *Room) check() error {
+	for _, err := range []error{
+		checkText("room", r.Name, 1, maxName), checkText("title", r.Title, 0, maxTitle), checkText("node", r.Home, 0, maxNode),
+	} {
+		if err != nil {
+			return err
+		}
+	}
+	return checkYear(r.Opened)
+}
+
+// checkYear keeps a time within what JSON can express.
+func checkYear(t time.Time) error {
+	if y := t.Year(); y < 0 || y > 9999 {
+		return errors.New("the time of opening is not in a year from 0 to 9999")
+	}
+	return nil
+}
 
 func checkText(what, s string, least, most int) error {
 	if len(s) < least || len(s) > most || !utf8.ValidString(s) {

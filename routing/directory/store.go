@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/hashicorp/raft"
 	wal "github.com/hashicorp/raft-wal"
@@ -56,7 +57,7 @@ func openStore(cfg *Config) (_ *store, err error) {
 	if err := own(cfg); err != nil {
 		return nil, err
 	}
-	if !cfg.votes() {
+	if !cfg.serves() {
 		return s, nil
 	}
 	dir := filepath.Join(cfg.Dir, raftDir)
@@ -69,11 +70,67 @@ func openStore(cfg *Config) (_ *store, err error) {
 	}
 	s.log, err = wal.Open(dir, wal.WithSegmentSize(segmentSize), wal.WithMetaStore(s.meta),
 		wal.WithLogger(newLogger(cfg.Logger, slog.LevelWarn)))
-	if err != nil {
-		return nil, fmt.Errorf("the directory's log in %s is damaged or not a log; a voter may start with an empty folder as "+
-			"long as most of the others run: %w", dir, err)
+	switch {
+	case errors.Is(err, syscall.ENOSPC):
+		return nil, fmt.Errorf("the disk of the directory's log in %s is full; make room for some %d MB and start again, nothing "+
+			"is lost: %w", dir, 2*segmentSize>>20, err)
+	case err != nil:
+		return nil, damaged(dir, err)
 	}
 	return s, nil
+}
+
+// damaged says what to do about a log that cannot be trusted.
+func damaged(dir string, err error) error {
+	return fmt.Errorf("the directory's log in %s is damaged or not a log: %w. While most of the other voters run, move %s away and "+
+		"start with an empty folder: the leader sends all. Otherwise bring the folder back from a copy, or see \"Disaster\" in "+
+		"deploy/OPERATIONS.md", dir, err, filepath.Dir(dir))
+}
+
+// verify reads the whole log. What it finds missing or changed is an error: a voter that forgets what it has agreed to could
+// undo what the others believe to be settled. The log must reach as far as this node had applied it before.
+func (s *store) verify(cfg *Config, applied uint64) error {
+	if s.log == nil {
+		return nil
+	}
+	dir := filepath.Join(cfg.Dir, raftDir)
+	first, err := s.log.FirstIndex()
+	if err != nil {
+		return damaged(dir, err)
+	}
+	last, err := s.log.LastIndex()
+	if err != nil {
+		return damaged(dir, err)
+	}
+	for i := max(1, first); i <= last; i++ {
+		var l raft.Log
+		if err := s.log.GetLog(i, &l); err != nil {
+			return damaged(dir, fmt.Errorf("entry %d cannot be read: %w", i, err))
+		}
+		if l.Index != i {
+			return damaged(dir, fmt.Errorf("entry %d says that it is entry %d", i, l.Index))
+		}
+		if l.Type == raft.LogCommand && (!json.Valid(l.Data) || sealBroken(l.Data)) {
+			return damaged(dir, fmt.Errorf("entry %d is not what was written", i))
+		}
+	}
+	snapshots, err := s.snapshots.List()
+	if err != nil {
+		return damaged(dir, err)
+	}
+	for _, snap := range snapshots {
+		last = max(last, snap.Index)
+	}
+	if last < applied {
+		return damaged(dir, fmt.Errorf("it ends at entry %d, and entry %d had been reached before", last, applied))
+	}
+	return nil
+}
+
+// hasLog tells whether a folder has the log of a node that takes part.
+func hasLog(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, raftDir, metadb.FileName))
+	return err == nil
 }
 
 func (s *store) close() error {

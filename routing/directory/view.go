@@ -14,9 +14,12 @@ type view struct {
 	// Guarded by mu.
 	rooms   map[string]Room
 	index   uint64
-	changes []change // in the order of their indices
-	floor   uint64   // all changes after this index are in changes
-	changed chan struct{}
+	name    string // of the directory
+	keys    Keyring
+	changes []change      // in the order of their indices
+	floor   uint64        // all changes after this index are in changes
+	changed chan struct{} // closed at the next change of the rooms or the keys
+	moved   chan struct{} // closed when the index moves on
 }
 
 // change is a room that is different since an index.
@@ -32,10 +35,14 @@ type update struct {
 	Gone  []string `json:"gone,omitempty"`
 	// Full means that there are no rooms but those of Set.
 	Full bool `json:"full,omitempty"`
+	// Directory is the name of the directory; "" says nothing about it.
+	Directory string `json:"directory,omitempty"`
+	// Keys is the keyring, if it has changed since the index that the update follows on.
+	Keys *Keyring `json:"keys,omitempty"`
 }
 
 func newView(i image) *view {
-	return &view{rooms: byName(i.Rooms), index: i.Index, floor: i.Index, changed: make(chan struct{})}
+	return &view{rooms: byName(i.Rooms), index: i.Index, name: i.Directory, keys: i.Keys, floor: i.Index, changed: make(chan struct{}), moved: make(chan struct{})}
 }
 
 func (v *view) room(name string) (Room, bool) {
@@ -49,7 +56,20 @@ func (v *view) room(name string) (Room, bool) {
 func (v *view) image() image {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
-	return image{Version: imageVersion, Index: v.index, Rooms: sorted(v.rooms)}
+	return image{Version: imageVersion, Index: v.index, Directory: v.name, Keys: v.keys, Rooms: sorted(v.rooms)}
+}
+
+func (v *view) keyring() Keyring {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.keys
+}
+
+// directory is the name of the directory.
+func (v *view) directory() string {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.name
 }
 
 func (v *view) size() (rooms int, index uint64) {
@@ -65,12 +85,30 @@ func (v *view) wait() <-chan struct{} {
 	return v.changed
 }
 
+// advanced gives a channel that is closed when the view moves on, with or without a change.
+func (v *view) advanced() <-chan struct{} {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.moved
+}
+
 // merge takes an update unless it is older than what the view shows: after a restart, Raft begins with the past.
 func (v *view) merge(u update) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if u.Index < v.index {
 		return
+	}
+	if u.Index > v.index {
+		close(v.moved)
+		v.moved = make(chan struct{})
+	}
+	if u.Directory != "" {
+		v.name = u.Directory
+	}
+	if u.Keys != nil && u.Keys.Version != v.keys.Version {
+		v.keys = *u.Keys
+		v.changedLocked()
 	}
 	if u.Full {
 		rooms := byName(u.Set)
@@ -108,7 +146,10 @@ func (v *view) changedLocked() {
 func (v *view) since(index uint64) update {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
-	u := update{Index: v.index}
+	u := update{Index: v.index, Directory: v.name}
+	if v.keys.Version > index || index < v.floor && v.keys.Version > 0 {
+		u.Keys = new(v.keys)
+	}
 	switch {
 	case index >= v.index:
 		u.Index = index

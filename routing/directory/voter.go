@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -20,13 +23,10 @@ func (d *Directory) vote(ctx context.Context, s *store) error {
 	})
 	defer func() { _ = transport.Close() }()
 	config := d.raftConfig()
-	if err := d.found(config, s, transport); err != nil {
-		return err
-	}
 	f := &fsm{view: d.view, log: d.log, machine: newMachine()}
 	r, err := raft.NewRaft(config, f, s.log, s.log, s.snapshots, transport)
 	if err != nil {
-		return fmt.Errorf("take up the directory's log and snapshots in %s: %w", d.cfg.Dir, err)
+		return damaged(filepath.Join(d.cfg.Dir, raftDir), err)
 	}
 	// When the channel is full an observation is lost. The next one tells the leader too, and Leader asks Raft itself.
 	seen := make(chan raft.Observation, 16)
@@ -35,7 +35,14 @@ func (d *Directory) vote(ctx context.Context, s *store) error {
 		return ok
 	}))
 	d.raft.Store(r)
-	d.warnOfOtherVoters(r)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	tending, cancel := context.WithCancel(ctx)
+	defer cancel()
+	wg.Go(func() {
+		d.found(tending, r)
+		d.tend(tending, r)
+	})
 	leader := ""
 	for ctx.Err() == nil {
 		select {
@@ -44,7 +51,7 @@ func (d *Directory) vote(ctx context.Context, s *store) error {
 			leader = d.noteLeader(leader, string(o.Data.(raft.LeaderObservation).LeaderID))
 		}
 	}
-	if r.State() == raft.Leader && len(d.cfg.Voters) > 1 {
+	if r.State() == raft.Leader && len(d.voters()) > 1 {
 		// The others need not find out by themselves. It is bounded by the election timeout.
 		if err := r.LeadershipTransfer().Error(); err != nil {
 			d.log.Debug("no other voter took the lead", "err", err)
@@ -67,38 +74,6 @@ func (d *Directory) raftConfig() *raft.Config {
 	return c
 }
 
-// found makes the voters of the configuration those of the cluster, if this node knows of no cluster yet. All voters do
-// the same with the same list, so it does not matter who is first or whether they can see one another.
-func (d *Directory) found(config *raft.Config, s *store, transport raft.Transport) error {
-	var voters raft.Configuration
-	for _, id := range sortedStrings(d.cfg.Voters) {
-		voters.Servers = append(voters.Servers, raft.Server{ID: raft.ServerID(id), Address: raft.ServerAddress(id)})
-	}
-	err := raft.BootstrapCluster(config, s.log, s.log, s.snapshots, transport, voters)
-	switch {
-	case err == nil:
-		d.log.Info("directory begins", "voters", sortedStrings(d.cfg.Voters))
-	case !errors.Is(err, raft.ErrCantBootstrap):
-		return fmt.Errorf("begin the directory: %w", err)
-	}
-	return nil
-}
-
-// warnOfOtherVoters tells an operator that a changed list of voters has no effect.
-func (d *Directory) warnOfOtherVoters(r *raft.Raft) {
-	future := r.GetConfiguration()
-	if future.Error() != nil {
-		return
-	}
-	var ids []string
-	for _, s := range future.Configuration().Servers {
-		ids = append(ids, string(s.ID))
-	}
-	if have, want := fmt.Sprint(sortedStrings(ids)), fmt.Sprint(sortedStrings(d.cfg.Voters)); have != want {
-		d.log.Warn("the voters of the configuration are not those of the directory, which stay", "configured", want, "voters", have)
-	}
-}
-
 // noteLeader logs a change of the leader and returns the new one.
 func (d *Directory) noteLeader(before, now string) string {
 	switch {
@@ -116,13 +91,31 @@ func (d *Directory) noteLeader(before, now string) string {
 // errNotLeader means that another node has to be asked.
 var errNotLeader = errors.New("this node does not lead")
 
-// carryOut has Raft carry out a command at this node, the leader. When it fails, the command may be carried out
-// nevertheless.
-func (d *Directory) carryOut(c *command) (result, error) {
+// lead answers a request at this node, if it leads. When it fails, a command may be carried out nevertheless.
+func (d *Directory) lead(ctx context.Context, rq *request) (reply, error) {
 	r := d.raft.Load()
 	if r == nil || r.State() != raft.Leader {
-		return result{}, errNotLeader
+		return reply{}, errNotLeader
 	}
+	switch {
+	case rq.Do != nil:
+		res, err := d.carryOut(r, rq.Do)
+		return reply{Result: &res}, err
+	case rq.Sync:
+		// What was decided before is applied once an entry of this leader is: a leader that was deposed cannot commit it.
+		if err := r.Barrier(d.cfg.CallTimeout).Error(); err != nil {
+			return reply{}, fmt.Errorf("%w: %w", errNotLeader, err)
+		}
+		_, index := d.view.size()
+		return reply{Index: index}, nil
+	case rq.Remove != "":
+		return d.remove(ctx, r, rq.Remove)
+	default:
+		return reply{Servers: d.care.servers(d.cfg.Node, r)}, nil
+	}
+}
+
+func (d *Directory) carryOut(r *raft.Raft, c *command) (result, error) {
 	b, err := c.encode()
 	if err != nil {
 		return result{}, err
@@ -136,4 +129,26 @@ func (d *Directory) carryOut(c *command) (result, error) {
 		return result{}, fmt.Errorf("the directory answered %v", future.Response())
 	}
 	return res, nil
+}
+
+// voters are those who vote, as far as this node knows.
+func (d *Directory) voters() (ids []string) {
+	r := d.raft.Load()
+	if r == nil {
+		if ids = d.watched.Load().voters; len(ids) == 0 {
+			ids = d.cfg.Voters
+		}
+		return ids
+	}
+	future := r.GetConfiguration()
+	if future.Error() != nil {
+		return nil
+	}
+	for _, s := range future.Configuration().Servers {
+		if s.Suffrage == raft.Voter {
+			ids = append(ids, string(s.ID))
+		}
+	}
+	slices.Sort(ids)
+	return ids
 }
