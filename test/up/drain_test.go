@@ -1,0 +1,103 @@
+package up
+
+import (
+	"net/http"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/pion/webrtc/v4"
+
+	"lyceum/cmd/node"
+)
+
+// drain runs lyceum drain for a node, through the first one's admin listener, and returns what it printed.
+func drain(t *testing.T, m *Mesh, id, deadline string) string {
+	t.Helper()
+	began := time.Now()
+	out, err := Command(t, "drain", id, "--deadline", deadline, "--admin", m.Nodes[0].Admin).CombinedOutput()
+	t.Logf("lyceum drain, %v: %s", time.Since(began).Round(time.Millisecond), out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(out)
+}
+
+func status(t *testing.T, url string) int {
+	t.Helper()
+	rsp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rsp.Body.Close()
+	return rsp.StatusCode
+}
+
+// seated waits until as many students watch at a node.
+func seated(t *testing.T, m *Mesh, i, students int) {
+	t.Helper()
+	Eventually(t, 20*time.Second, func() string {
+		var d node.DrainInfo
+		Get(t, m.Nodes[i].Admin+"/v1/drain", &d)
+		if d.Students != students {
+			return "still at " + m.Nodes[i].ID + ": " + d.String()
+		}
+		return ""
+	})
+}
+
+func TestDrainedNodeIsEmptiedWithoutAGapAndTakesStudentsAgain(t *testing.T) {
+	m := Start(t, "--demo")
+	const students = 12
+	singapore := m.Nodes[1]
+	whep := singapore.URL + "/whep/" + m.Room
+	done := startWatch(t, whep, "--token", m.Student.Token, "-n", "12", "--for", "40s")
+	seated(t, m, 1, students)
+
+	if out := drain(t, m, singapore.ID, "18s"); !strings.Contains(out, "It is safe to stop singapore.") {
+		t.Errorf("drain said: %s", out)
+	}
+	if live, ready := status(t, singapore.Admin+"/livez"), status(t, singapore.Admin+"/readyz"); live != 200 || ready != 503 {
+		t.Errorf("/livez answers %d and /readyz %d, want 200 and 503", live, ready)
+	}
+	sdp := offer(t, webrtc.RTPTransceiverDirectionRecvonly)
+	if to := sentOn(t, post(t, whep, m.Student.Token, sdp), ""); strings.Contains(to, singapore.URL) {
+		t.Errorf("a new student is sent on to %s", to)
+	}
+
+	if out, err := Command(t, "undrain", singapore.ID, "--admin", m.Nodes[0].Admin).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if ready := status(t, singapore.Admin+"/readyz"); ready != 200 {
+		t.Errorf("/readyz answers %d after the drain", ready)
+	}
+	remove(t, created(t, post(t, whep, m.Student.Token, sdp), whep))
+
+	drain(t, m, singapore.ID, "6s")
+	began := time.Now()
+	if err := syscall.Kill(singapore.PID, syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	Eventually(t, 10*time.Second, func() string {
+		if syscall.Kill(singapore.PID, 0) == nil {
+			return "the node has not ended"
+		}
+		return ""
+	})
+	t.Logf("the drained node ended after %v", time.Since(began).Round(time.Millisecond))
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("the drained node took %v to end", took)
+	}
+
+	r, err := done()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Joined != students || r.Nodes[singapore.ID] != 0 || r.Reconnects != students {
+		t.Errorf("%d joined, they watch at %v after %d moves, want %d elsewhere after one each", r.Joined, r.Nodes, r.Reconnects, students)
+	}
+	if r.LongestGap > 2000 {
+		t.Errorf("students were without media for %.0f ms", r.LongestGap)
+	}
+}
