@@ -99,3 +99,69 @@ func TestDrainedNodeIsEmptiedWithoutAGapAndTakesStudentsAgain(t *testing.T) {
 		t.Errorf("students were without media for %.0f ms", r.LongestGap)
 	}
 }
+
+func TestDrainedHomeGivesItsTeacherAndTheLeadAway(t *testing.T) {
+	m := Start(t, "--demo")
+	frankfurt := m.Nodes[0]
+	done := startWatch(t, m.Nodes[1].URL+"/whep/"+m.Room, "--token", m.Student.Token, "-n", "5", "--for", "25s")
+	seated(t, m, 1, 5)
+	if out := drain(t, m, frankfurt.ID, "12s"); !strings.Contains(out, "It is safe to stop frankfurt.") {
+		t.Errorf("drain said: %s", out)
+	}
+	var room node.RoomInfo
+	Get(t, m.Nodes[1].Admin+"/v1/rooms/"+m.Room, &room)
+	if room.Home == frankfurt.ID || room.Home == "" || !room.Live {
+		t.Errorf("the home is %q, live: %t, want another one that is live", room.Home, room.Live)
+	}
+	var list node.NodeList
+	Get(t, m.Nodes[1].Admin+"/v1/nodes", &list)
+	led := false
+	for _, n := range list.Nodes {
+		led = led || n.Leader
+		if n.ID == frankfurt.ID && (n.Leader || !n.Draining) {
+			t.Errorf("the drained node leads: %t, says that it is drained: %t", n.Leader, n.Draining)
+		}
+	}
+	if !led {
+		t.Error("nobody leads the directory")
+	}
+	r, err := done()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Joined != 5 || r.Reconnects != 0 {
+		t.Errorf("%d joined, and %d sessions were made anew, want 5 and none: only the teacher has moved", r.Joined, r.Reconnects)
+	}
+	if r.LongestGap > 2000 {
+		t.Errorf("students were without media for %.0f ms", r.LongestGap)
+	}
+}
+
+func TestNodeThatIsToldToEndLetsItsStudentsGoFirst(t *testing.T) {
+	m := Start(t, "--demo")
+	singapore := m.Nodes[1]
+	done := startWatch(t, singapore.URL+"/whep/"+m.Room, "--token", m.Student.Token, "-n", "6", "--for", "20s")
+	seated(t, m, 1, 6)
+	began := time.Now()
+	if err := syscall.Kill(singapore.PID, syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	Eventually(t, 20*time.Second, func() string {
+		if syscall.Kill(singapore.PID, 0) == nil {
+			return "the node has not ended"
+		}
+		return ""
+	})
+	took := time.Since(began)
+	t.Logf("the node ended after %v", took.Round(time.Millisecond))
+	if took > 14*time.Second {
+		t.Errorf("the node took %v to end, of a grace of 10 s", took)
+	}
+	r, err := done()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Joined != 6 || r.Nodes[singapore.ID] != 0 || r.LongestGap > 2000 {
+		t.Errorf("%d joined, they watch at %v, the longest gap is %.0f ms", r.Joined, r.Nodes, r.LongestGap)
+	}
+}
