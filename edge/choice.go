@@ -86,6 +86,7 @@ func (l *leg) carry(p *pump) {
 	defer l.mu.Unlock()
 	l.at.Store(p)
 	l.generation, l.source, l.order, l.codec = 0, 0, nil, nil
+	l.picture.infos = nil
 	l.picture.live, l.picture.allowed, l.picture.class, l.picture.useless = false, 0, p.class, l.rewriter.Next()
 }
 

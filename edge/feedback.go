@@ -132,7 +132,11 @@ func (l *leg) resend(p *pump, nacks []rtcp.NackPair, scratch *media.Packet, now 
 }
 
 func (l *leg) resendOneLocked(p *pump, out *fan.Batch, sequence uint16, scratch *media.Packet, now int64) {
-	if !l.net.mayRepair(l.kind, now) {
+	if l.out.red != 0 {
+		p.metrics.resends[forward.Gone].Inc()
+		return
+	}
+	if !l.mayRepair(now) {
 		p.metrics.resends[forward.Held].Inc() // it will be asked for again
 		return
 	}
@@ -145,6 +149,7 @@ func (l *leg) resendOneLocked(p *pump, out *fan.Batch, sequence uint16, scratch 
 		return
 	}
 	l.net.credit -= float64(len(scratch.Payload))
+	l.spare -= float64(len(scratch.Payload))
 	d := l.out.format(s.Type).Parse(scratch)
 	d.Patch(scratch.Payload, s.IDs)
 	l.counts.resent++

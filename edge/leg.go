@@ -83,11 +83,14 @@ type leg struct {
 
 	sent        forward.Sent
 	way         way
-	repairIndex uint64 // of the last repair packet
-	stampedAt   int64  // when a stamp was last sent, 0 for never in this run
-	repair      []byte // a repair packet's payload
+	repairIndex uint64       // of the last repair packet
+	stampedAt   int64        // when a stamp was last sent, 0 for never in this run
+	repair      []byte       // a repair packet's payload
+	carrier     media.Packet // a packet of redundant sound
 	reportAt    int64
 	counts      counts
+	spare       float64 // bytes of repair that its media leaves room for, below 0 after one packet too many
+	sparedAt    uint64  // the bytes of media that spare knows
 	heard       heard
 }
 
@@ -398,6 +401,9 @@ func (l *leg) send(p *pump, pkt *media.Packet, d *forward.VP8, fill uint8, now i
 	l.sent.Type, l.sent.Level = l.codec.payload, level
 	if !l.history.Add(&l.sent) {
 		return
+	}
+	if l.out.red != 0 {
+		l.sent.Type, pkt = l.out.red, l.redundant(p, pkt)
 	}
 	d.Patch(pkt.Payload, l.sent.IDs)
 	stamped := l.stamps(pkt)

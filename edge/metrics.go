@@ -68,7 +68,7 @@ func newMetrics(reg prometheus.Registerer, e *Edge) *metrics {
 	bytes := vec("bytes_total", "Payload bytes sent to subscribers, repair not counted.", "kind")
 	dropped := vec("packets_dropped_total", "Packets not sent to a subscriber: too late for it, or its connection failed.", "reason")
 	keys := vec("keyframes_total", "Times that a subscriber was started from the ring, and requests passed to the track.", "from")
-	resends := vec("resends_total", "Packets that subscribers asked for again: sent, not sent because asked for too often, gone, or held back because the network is too narrow.", "outcome")
+	resends := vec("resends_total", "Packets that subscribers asked for again: sent, not sent because asked for too often, gone, or held back because the network is too narrow or because as much was sent again as was sent at all.", "outcome")
 	routes := vec("routes_total",
 		"Subscribers that have connected, by who seals and sends their media: the fan, or each connection for itself.", "sender")
 	bursts := vec("bursts_total", "Bursts that looked for more network, by whether they met its limit.", "end")

@@ -136,6 +136,17 @@ func (n *network) lacks(now int64) float64 {
 	return need
 }
 
+// maxSpare is how much repair a leg can save up, in bytes: all that one request can name, about a second of 2.5 Mbit/s.
+const maxSpare = maxNacks * media.MaxPayload
+
+// mayRepair reports whether the leg may send something again: the network has room for it, and it has sent as many bytes of
+// media that it has not repaired yet. What its network carries is a student's own word, and it need not say any.
+func (l *leg) mayRepair(now int64) bool {
+	l.spare = min(l.spare+float64(l.counts.bytes-l.sparedAt), maxSpare)
+	l.sparedAt = l.counts.bytes
+	return l.net.mayRepair(l.kind, now) && l.spare >= 0
+}
+
 // mayRepair reports whether the network has room to send something again. One that has shown its limit has a quarter of it:
 // a queue that overflows loses what is sent again as well, and players then ask for all of it again and again. Sound has as
 // much as repairs a fifth of it, and some saved up for a moment in which all is lost.
@@ -144,7 +155,7 @@ func (n *network) mayRepair(kind media.Kind, now int64) bool {
 	most := max(share/4, 2*media.MaxPayload)
 	switch {
 	case kind == media.Audio:
-		share, most = soundRepair, 2*soundRepair
+		share, most = soundRepair, 4*soundRepair
 	case math.IsInf(share, 1):
 		n.credit, n.creditAt = 0, now
 		return true
@@ -183,29 +194,37 @@ func (s *Subscriber) Prefer(w Wish) error {
 	if w.MaxWidth < 0 || w.MaxHeight < 0 || w.MaxBitrate < 0 {
 		return fmt.Errorf("prefer a layer: %w: its bounds are negative", ErrNoLayer)
 	}
-	named := func(i media.LayerInfo) bool { return i.RID == w.RID }
-	if w.RID != "" && !slices.ContainsFunc(l.net.legs, func(o *leg) bool {
-		st := o.at.Load().track.State()
-		return slices.ContainsFunc(st.Info.Layers, named)
-	}) {
-		return fmt.Errorf("prefer layer %q: %w", w.RID, ErrNoLayer)
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	named := func(i media.LayerInfo) bool { return i.RID == w.RID }
+	if w.RID != "" && !slices.ContainsFunc(l.net.legs, func(o *leg) bool { return slices.ContainsFunc(o.offered(), named) }) {
+		return fmt.Errorf("prefer layer %q: %w", w.RID, ErrNoLayer)
+	}
 	l.net.wish = w
 	return nil
 }
 
-// Layers lists the layers of the picture that the subscriber asked for first, from best to worst.
+// offered is called with mu held. It lists the layers, or levels, of the leg's track, also before the leg was first served.
+func (l *leg) offered() []media.LayerInfo {
+	if l.picture.infos != nil {
+		return l.picture.infos
+	}
+	st := l.at.Load().track.State()
+	return st.Info.Layers
+}
+
+// Layers lists the layers, or levels, of the picture that the subscriber asked for first, from best to worst.
 func (s *Subscriber) Layers() []media.LayerInfo {
 	l := s.lead()
 	if l == nil {
 		return nil
 	}
-	st := l.at.Load().track.State()
-	list := make([]media.LayerInfo, 0, len(st.Info.Layers))
-	for _, layer := range forward.Order(st.Info.Layers) {
-		list = append(list, st.Info.Layers[layer])
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	infos := l.offered()
+	list := make([]media.LayerInfo, 0, len(infos))
+	for _, layer := range forward.Order(infos) {
+		list = append(list, infos[layer])
 	}
 	return list
 }

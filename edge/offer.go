@@ -57,7 +57,7 @@ func readOffer(text string) (*offer, error) {
 		extensions[2] = sdp.TransportCCURI
 	}
 	var err error
-	if o.engine, err = wish.Codecs(&d, feedback, extensions...); err != nil {
+	if o.engine, err = wish.Codecs(&d, true, feedback, extensions...); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrOffer, err)
 	}
 	clean, err := d.Marshal()

@@ -31,6 +31,7 @@ type binding struct {
 	sendTime     uint8  // the id of abs-send-time for video, 0 for none
 	count        uint8  // the id of transport-wide numbers, for a player that reports nothing better; 0 for none
 	dependency   uint8  // the id of dependency descriptors, 0 when they were not offered
+	red          uint8  // the payload type of redundant sound, 0 when it was not asked for
 	cname        string
 	codecs       []codec // in the subscriber's order of preference
 	stream       webrtc.TrackLocalWriter
@@ -75,8 +76,12 @@ func (s *sender) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, er
 		if strings.EqualFold(p.MimeType, webrtc.MimeTypeRTX) {
 			continue
 		}
-		if len(b.codecs) == 0 {
+		if first.PayloadType == 0 {
 			first = p
+		}
+		if strings.EqualFold(p.MimeType, wish.MimeTypeRED) {
+			b.red = uint8(p.PayloadType)
+			continue
 		}
 		known := codec{payload: uint8(p.PayloadType), format: forward.FormatOf(p.MimeType), Codec: media.Codec{
 			MimeType: p.MimeType, ClockRate: p.ClockRate, Channels: p.Channels, Fmtp: p.SDPFmtpLine,

@@ -124,6 +124,8 @@ type student struct {
 	packets map[webrtc.RTPCodecType][]rtp.Packet
 	tracks  map[string]int // packets of each track, by its name in the answer
 	repairs int            // packets that came as repair packets
+	last    time.Time      // when the last packet of the picture came
+	pause   time.Duration  // the longest time between two of them
 }
 
 // newPlayer makes a peer connection that wants sound and picture. Change may take codecs away.
@@ -179,6 +181,12 @@ func (s *student) read(track *webrtc.TrackRemote, _ *webrtc.RTPReceiver) {
 		s.mu.Lock()
 		s.packets[track.Kind()] = append(s.packets[track.Kind()], *p)
 		s.tracks[track.ID()]++
+		if now := time.Now(); track.Kind() == webrtc.RTPCodecTypeVideo {
+			if !s.last.IsZero() {
+				s.pause = max(s.pause, now.Sub(s.last))
+			}
+			s.last = now
+		}
 		if attributes.Get(webrtc.AttributeRtxSequenceNumber) != nil {
 			s.repairs++
 		}

@@ -150,6 +150,9 @@ func (s *Subscriber) Hops() (hops int, known bool) {
 	return 0, false
 }
 
+// Sharing reports whether a screen is shared in the room, be it still or not: a picture that stands tells a player nothing.
+func (s *Subscriber) Sharing() bool { return s.shard.pumps[media.Screen].track.State().Live }
+
 // Trickle adds candidates of the client, each "candidate:..." as in SDP. Those that cannot be used are passed over.
 func (s *Subscriber) Trickle(candidates []string) {
 	s.signal.Lock()

@@ -2,6 +2,7 @@ package edge
 
 import (
 	"encoding/binary"
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -353,6 +354,29 @@ func TestRepairOfALevelIsWhatWasSent(t *testing.T) {
 			string(repair[0].GetExtension(8)) != string(want.GetExtension(8)) || len(want.GetExtension(8)) != 3 {
 			t.Errorf("repair of %v is %v", want, repair)
 		}
+	})
+}
+
+func TestLevelsAreChosenByName(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClass(t, media.Video)
+		l, w := joinSVC(c, "")
+		s := &Subscriber{legs: []*leg{l}}
+		te := newTower(c.track, 1, vp9, 3)
+		te.teach(60)
+		if got := s.Layers(); len(got) != 3 || got[0].RID != "2" || got[2].RID != "0" || got[0].Bitrate <= got[1].Bitrate {
+			t.Errorf("it can have %+v", got)
+		}
+		if err := s.Prefer(Wish{RID: "3"}); !errors.Is(err, ErrNoLayer) {
+			t.Errorf("a level that there is not: %v", err)
+		}
+		if err := s.Prefer(Wish{RID: "1"}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(3 * restTime)
+		w.take()
+		te.teach(30)
+		checkLevels(t, w.take(), func(int) uint8 { return 1 })
 	})
 }
 

@@ -16,7 +16,7 @@ func mediaEngine(offer string) (*webrtc.MediaEngine, error) {
 		return nil, fmt.Errorf("%w: %w", ErrOffer, err)
 	}
 	feedback := []webrtc.RTCPFeedback{{Type: "ccm", Parameter: "fir"}, {Type: "nack"}, {Type: "nack", Parameter: "pli"}}
-	engine, err := wish.Codecs(&d, feedback,
+	engine, err := wish.Codecs(&d, false, feedback,
 		sdp.SDESMidURI, sdp.SDESRTPStreamIDURI, sdp.SDESRepairRTPStreamIDURI, wish.AbsCaptureTime,
 		wish.DependencyDescriptor)
 	if err != nil {

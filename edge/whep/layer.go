@@ -25,6 +25,7 @@ type choice struct {
 // shown is the answer: what is shown now, and what there is.
 type shown struct {
 	Picture string  `json:"picture"`
+	Screen  bool    `json:"screen"` // a screen is shared in the room
 	Layers  []layer `json:"layers"`
 }
 
@@ -97,7 +98,7 @@ func (s *session) choose(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *session) shown() shown {
-	out := shown{Picture: s.s.Showing().String(), Layers: []layer{}}
+	out := shown{Picture: s.s.Showing().String(), Screen: s.s.Sharing(), Layers: []layer{}}
 	for _, l := range s.s.Layers() {
 		out.Layers = append(out.Layers, layer{l.RID, l.Width, l.Height, l.Bitrate, l.Bitrate > 1})
 	}

@@ -16,19 +16,24 @@ const AbsCaptureTime = "http://www.webrtc.org/experiments/rtp-hdrext/abs-capture
 // appendix A).
 const DependencyDescriptor = "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension"
 
+// MimeTypeRED is redundant sound: each packet has the one before it once more (RFC 2198).
+const MimeTypeRED = "audio/red"
+
 // Codecs makes a media engine for one offer. It knows the offered variants of VP8, H.264, VP9, AV1 and Opus as the client wrote
 // them, payload types and format lines included: nothing is decoded at a node, and an answer that echoes the offer is the one
 // that all clients understand. Of VP9 and AV1 it takes the main profile alone, as the others are not decoded everywhere. Feedback
 // is what is answered for video; for sound it is requests for missing packets. Extensions are the header extensions that are
 // answered. All this is answered where it is offered.
-func Codecs(d *sdp.SessionDescription, feedback []webrtc.RTCPFeedback, extensions ...string) (*webrtc.MediaEngine, error) {
+//
+// Redundant takes redundant Opus (RED, RFC 2198) too, from those who prefer it to plain Opus.
+func Codecs(d *sdp.SessionDescription, redundant bool, feedback []webrtc.RTCPFeedback, extensions ...string) (*webrtc.MediaEngine, error) {
 	engine := &webrtc.MediaEngine{}
 	for _, m := range d.MediaDescriptions {
 		kind := webrtc.NewRTPCodecType(m.MediaName.Media)
 		if kind == 0 {
 			continue
 		}
-		for _, c := range codecsOf(m, feedback) {
+		for _, c := range codecsOf(m, redundant, feedback) {
 			if err := engine.RegisterCodec(c, kind); err != nil {
 				return nil, fmt.Errorf("codec %s: %w", c.MimeType, err)
 			}
@@ -43,7 +48,7 @@ func Codecs(d *sdp.SessionDescription, feedback []webrtc.RTCPFeedback, extension
 }
 
 // codecsOf lists the codecs of a section in its order of preference, then the repair formats for those.
-func codecsOf(m *sdp.MediaDescription, feedback []webrtc.RTCPFeedback) []webrtc.RTPCodecParameters {
+func codecsOf(m *sdp.MediaDescription, redundant bool, feedback []webrtc.RTCPFeedback) []webrtc.RTPCodecParameters {
 	maps, formats := map[string]string{}, map[string]string{}
 	for _, a := range m.Attributes {
 		payload, value, _ := strings.Cut(a.Value, " ")
@@ -66,7 +71,11 @@ func codecsOf(m *sdp.MediaDescription, feedback []webrtc.RTCPFeedback) []webrtc.
 		codecs = append(codecs, webrtc.RTPCodecParameters{RTPCodecCapability: c, PayloadType: webrtc.PayloadType(n)})
 	}
 	list := m.MediaName.Formats[:min(len(m.MediaName.Formats), maxFormats)]
-	for _, payload := range list {
+	for i, payload := range list {
+		if redundant && i == 0 && maps[payload] == "red/48000/2" {
+			add(payload, webrtc.RTPCodecCapability{MimeType: MimeTypeRED, ClockRate: 48000, Channels: 2})
+			continue
+		}
 		if c, ok := capability(m.MediaName.Media, maps[payload], feedback); ok && mainProfile(c.MimeType, formats[payload]) {
 			add(payload, c)
 		}

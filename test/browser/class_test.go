@@ -66,6 +66,8 @@ func TestTeacherReloadsThePage(t *testing.T) {
 	}
 }
 
+// A screen is shared beside the camera: a student's page shows both, exchanges them, and goes back to the camera, all in one
+// session. A teacher who shares before the class begins is seen with the screen at once.
 func TestTeacherSharesTheScreen(t *testing.T) {
 	m := up.Start(t)
 	teacher := Open(t, "teacher", m.Teacher.Page, desktop)
@@ -75,14 +77,42 @@ func TestTeacherSharesTheScreen(t *testing.T) {
 	student.UntilMoving(30)
 	teacher.Click(`#screen`)
 	teacher.UntilHas(`.badge`)
+	teacher.Until("that the screen is sent", func(s State) bool { return s.Screen == "live" && len(s.ScreenLayers) == 2 })
+	s := student.Until("the screen", func(s State) bool { return s.Screen == "live" && s.ScreenFrames > 3 && s.Large == "screen" })
+	student.UntilHas(`#teacher.small`)
 	student.UntilMoving(30)
+	if s.ScreenWidth < 600 {
+		t.Errorf("the screen is %d pixels wide, want what can be read", s.ScreenWidth)
+	}
 	teacher.Screenshot("teacher-screen")
 	student.Screenshot("student-screen")
+	student.Click(`#swap`)
+	student.UntilHas(`#display.small`)
+	student.Screenshot("student-screen-exchanged")
+	student.Click(`#swap`)
+	student.UntilHas(`#teacher.small`)
+
 	teacher.Click(`#screen`)
-	teacher.UntilHas(`video.mirror`)
+	student.Until("that the screen is gone", func(s State) bool { return s.Screen == "off" && s.Large == "camera" })
 	if s := student.UntilMoving(30); s.Moves != 0 {
-		t.Errorf("the student needed %d new sessions for another picture, want none", s.Moves)
+		t.Errorf("the student needed %d new sessions for a screen, want none", s.Moves)
 	}
+	if s := teacher.Until("that the class goes on", is("live")); s.Moves != 0 || s.Screen != "off" {
+		t.Errorf("the teacher's class was begun anew %d times, the screen is %q; want none and off", s.Moves, s.Screen)
+	}
+}
+
+func TestScreenOnAPhone(t *testing.T) {
+	m := up.Start(t)
+	teacher := Open(t, "teacher", m.Teacher.Page, phone)
+	teacher.Click(`#screen`)
+	teacher.UntilHas(`.badge`)
+	teacher.Click(`#go-live`)
+	teacher.Until("both", func(s State) bool { return s.Status == "live" && s.Screen == "live" && s.Students == 0 })
+	student := Open(t, "student", m.Student.Page, phone)
+	student.Until("the screen", func(s State) bool { return s.Screen == "live" && s.Large == "screen" })
+	student.Screenshot("student-screen-phone")
+	teacher.Screenshot("teacher-screen-phone")
 }
 
 func TestTheTeachersNodeDies(t *testing.T) {

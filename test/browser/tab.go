@@ -35,15 +35,20 @@ type Tab struct {
 
 // State is what window.lyceum.state() tells of a page.
 type State struct {
-	Page          string  `json:"page"`
-	Status        string  `json:"status"`
-	Node          string  `json:"node"`
-	FramesDecoded int     `json:"framesDecoded"`
-	AudioLevel    float64 `json:"audioLevel"`
-	Width         int     `json:"width"`
-	Moves         int     `json:"moves"`
-	Students      int     `json:"students"`
-	Error         string  `json:"error"`
+	Page          string   `json:"page"`
+	Status        string   `json:"status"`
+	Node          string   `json:"node"`
+	FramesDecoded int      `json:"framesDecoded"`
+	AudioLevel    float64  `json:"audioLevel"`
+	Width         int      `json:"width"`
+	Moves         int      `json:"moves"`
+	Students      int      `json:"students"`
+	Screen        string   `json:"screen"`
+	ScreenWidth   int      `json:"screenWidth"`
+	ScreenFrames  int      `json:"screenFrames"`
+	ScreenLayers  []string `json:"screenLayers"`
+	Large         string   `json:"large"`
+	Error         string   `json:"error"`
 }
 
 // Click waits for an element and clicks it as a person would.

@@ -23,6 +23,15 @@ export interface Diagnosis {
   moves: number
   /** What the node shows us (watch): all, less, audio-only, as wished. */
   showing: string
+  /** Whether a screen is shared (teach: off, connecting, live, reconnecting; watch: off, live). */
+  screen: string
+  screenWidth: number
+  /** Pictures of the screen that were decoded (watch) or encoded in its largest size (teach). */
+  screenFrames: number
+  /** The sizes of the screen that are being sent (teach). */
+  screenLayers: string[]
+  /** What is shown large (watch): camera, screen. */
+  large: string
   muted: boolean
   /** The sizes that are being sent (teach). */
   layers: string[]
@@ -53,6 +62,11 @@ const nothing: Diagnosis = {
   rtt: 0,
   moves: 0,
   showing: 'all',
+  screen: 'off',
+  screenWidth: 0,
+  screenFrames: 0,
+  screenLayers: [],
+  large: 'camera',
   muted: false,
   layers: [],
   students: 0,

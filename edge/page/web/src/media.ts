@@ -75,21 +75,32 @@ export async function microphoneTrack(id: string): Promise<MediaStreamTrack> {
   return track
 }
 
-/** screenTrack lets the teacher choose a screen, window or tab. */
-export async function screenTrack(): Promise<MediaStreamTrack> {
+/** Screen is what getDisplayMedia gave: a picture, and the sound of a tab or system where the teacher chose to share it. */
+export interface Screen {
+  video: MediaStreamTrack
+  audio: MediaStreamTrack | null
+}
+
+/** openScreen lets the teacher choose a screen, window or tab. */
+export async function openScreen(): Promise<Screen> {
   const from = devices()
   if (typeof from.getDisplayMedia !== 'function') throw new DeviceError('unsupported')
   let stream: MediaStream
   try {
-    stream = await from.getDisplayMedia({ video: { frameRate: { ideal: 15, max: 30 }, width: { max: 1920 }, height: { max: 1080 } } })
+    stream = await from.getDisplayMedia({
+      video: { frameRate: { ideal: 15, max: 15 }, width: { max: 1920 }, height: { max: 1080 } },
+      audio: { echoCancellation: false, noiseSuppression: false, autoGainControl: false },
+    })
   } catch (error) {
     // Closing the chooser and a forbidden page look the same; the chooser is by far the likelier.
     throw new DeviceError(faultOf(error) === 'denied' ? 'cancelled' : faultOf(error), error)
   }
-  const track = first(stream.getVideoTracks())
+  const video = first(stream.getVideoTracks())
   // Text must stay readable: keep sharpness, give up motion first.
-  track.contentHint = 'detail'
-  return track
+  video.contentHint = 'detail'
+  const audio = stream.getAudioTracks()[0] ?? null
+  if (audio) audio.contentHint = 'music'
+  return { video, audio }
 }
 
 /** listDevices names the cameras and microphones. Labels are empty until the permission is given. */

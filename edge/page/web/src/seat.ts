@@ -3,9 +3,10 @@
 import { join, originOf, Refusal, roomState, Unreachable, type Fetch, type NodeRef, type Seating } from './api'
 import { pause } from './backoff'
 import { Plan } from './plan'
+import { Sharing } from './sharing'
 import { Store } from './store'
 import { starved, Watchdog, type Verdict } from './watchdog'
-import { bitrate, view, type Choice, type Picture, type Showing, type Viewing } from './whep'
+import { bitrate, view, type Choice, type Picture, type Showing, type Shown, type Viewing } from './whep'
 
 export type Phase = 'idle' | 'joining' | 'waiting' | 'live' | 'reconnecting' | 'ended'
 
@@ -28,7 +29,11 @@ export interface SeatState {
   /** Why this node, in the mesh's words; empty when we chose it ourselves because the mesh named a dead one. */
   why: string
   title: string
+  /** The camera and the microphone. */
   stream: MediaStream | null
+  /** The screen and its sound: there in every session, to be shown while the teacher shares one. */
+  screen: MediaStream | null
+  sharing: boolean
   picture: Picture | null
   bitrate: number
   /** What we want of the picture, in this session and in those that follow. */
@@ -67,6 +72,9 @@ const glance = 100
 /** The longest that we wait for a class that claims to be live and sends nothing, ms. */
 const longestPatience = 30_000
 
+/** What is seen without a session. */
+const nothing = { stream: null, screen: null, sharing: false, picture: null, bitrate: 0 }
+
 /** Seat is one student in one room. start and leave may be called in turns. */
 export class Seat {
   readonly store = new Store<SeatState>({
@@ -75,9 +83,7 @@ export class Seat {
     node: null,
     why: '',
     title: '',
-    stream: null,
-    picture: null,
-    bitrate: 0,
+    ...nothing,
     choice: 'auto',
     showing: 'all',
     trouble: null,
@@ -91,6 +97,7 @@ export class Seat {
   private viewing: Viewing | null = null
   /** The session that its node wants to end; it is shown until the next one shows something. */
   private old: Viewing | null = null
+  private sharing = new Sharing()
   private starvedInARow = 0
   private sat = false
 
@@ -127,7 +134,7 @@ export class Seat {
     this.viewing?.close()
     this.viewing = null
     this.part()
-    this.store.patch({ phase: 'ended', trouble: { kind: 'left' }, stream: null, picture: null, bitrate: 0 })
+    this.store.patch({ phase: 'ended', trouble: { kind: 'left' }, ...nothing })
   }
 
   /** choose says what we want of the picture. */
@@ -154,8 +161,9 @@ export class Seat {
         }
         this.plan.served(node)
         this.sat = true
-        this.store.patch({ node, why, stream: viewing.stream, picture: null, bitrate: 0, showing: 'all' })
+        this.store.patch({ node, why, ...nothing, stream: viewing.stream, screen: viewing.screen, showing: 'all' })
         this.part()
+        this.sharing = new Sharing()
         const { choice } = this.store.get()
         if (choice !== 'auto') void this.learn(viewing.choose(choice, signal))
         let begun = Infinity
@@ -194,7 +202,7 @@ export class Seat {
         // Somebody who sat already may meet one node that knows less than the others; all in a row are believed.
         if (trouble.kind === 'browser' || (no && (!this.sat || this.plan.unanimous))) {
           this.part()
-          this.store.patch({ phase: 'ended', trouble, stream: null, picture: null, bitrate: 0 })
+          this.store.patch({ phase: 'ended', trouble, ...nothing })
           return
         }
       }
@@ -274,12 +282,13 @@ export class Seat {
         asked = now()
         void this.learn(viewing.shown(signal))
       }
+      if (this.sharing.look(now(), picture.screen.framesDecoded)) void this.learn(viewing.shown(signal))
       // The rate is the mean of the last two seconds, so that the number can be read.
       if (!before || picture.at - before.at >= 2000) {
         this.store.patch({ bitrate: before ? bitrate(before, picture) : 0 })
         before = picture
       }
-      this.store.patch({ picture })
+      this.store.patch({ picture, sharing: this.sharing.on })
     }
     if (verdict.kind !== 'lost') return { kind: 'left' }
     switch (verdict.why) {
@@ -304,9 +313,12 @@ export class Seat {
   }
 
   /** learn takes in what the node shows us. An older node does not say. */
-  private async learn(answer: Promise<Showing>): Promise<void> {
+  private async learn(answer: Promise<Shown>): Promise<void> {
+    const { sharing } = this
     try {
-      this.store.patch({ showing: await answer })
+      const { picture, screen } = await answer
+      sharing.heard(screen)
+      this.store.patch({ showing: picture, sharing: this.sharing.on })
     } catch {
       // The picture itself shows whether anything is wrong.
     }

@@ -2,15 +2,17 @@
 
 import { join, roomState, Unreachable, type Fetch, type NodeRef } from './api'
 import { pause } from './backoff'
+import { Share, unshared, type Shared } from './display'
 import {
   cameraTrack,
   faultOf,
   listDevices,
   microphoneTrack,
   onDevices,
-  screenTrack,
+  openScreen,
   type Devices,
   type Fault,
+  type Screen,
 } from './media'
 import { Meter } from './meter'
 import { Plan } from './plan'
@@ -26,7 +28,7 @@ export interface Studio {
   publish: typeof publish
   camera: typeof cameraTrack
   microphone: typeof microphoneTrack
-  screen: typeof screenTrack
+  screen: typeof openScreen
   list: typeof listDevices
   now: () => number
   random: () => number
@@ -35,13 +37,13 @@ export interface Studio {
 }
 
 export type Source = 'camera' | 'microphone' | 'screen'
-export type Showing = 'nothing' | 'camera' | 'screen'
 export type Airing = 'off' | 'connecting' | 'live' | 'reconnecting' | 'failed'
 
 /** TeacherState is all that the page shows. */
-export interface TeacherState {
-  showing: Showing
+export interface TeacherState extends Shared {
+  /** The camera and the screen as they are sent; null while there is none. */
   preview: MediaStream | null
+  screen: MediaStream | null
   devices: Devices
   camera: string
   microphone: string
@@ -52,6 +54,8 @@ export interface TeacherState {
   faults: Partial<Record<Source, Fault>>
   airing: Airing
   trouble: Trouble | null
+  /** Why the screen can not be shared although the class goes on. */
+  screenTrouble: Trouble | null
   /** When the class went live, ms of the clock that `now` reads; 0 before. */
   since: number
   node: NodeRef | null
@@ -75,8 +79,9 @@ const letGo = 2500
 export class Teacher {
   readonly meter = new Meter()
   readonly store = new Store<TeacherState>({
-    showing: 'nothing',
+    ...unshared,
     preview: null,
+    screen: null,
     devices: { cameras: [], microphones: [] },
     camera: '',
     microphone: '',
@@ -86,6 +91,7 @@ export class Teacher {
     faults: {},
     airing: 'off',
     trouble: null,
+    screenTrouble: null,
     since: 0,
     node: null,
     title: '',
@@ -101,7 +107,8 @@ export class Teacher {
   private readonly entry: NodeRef
   private readonly forgetDevices: () => void
   private camera: MediaStreamTrack | null = null
-  private screen: MediaStreamTrack | null = null
+  private screen: Screen | null = null
+  private share: Share | null = null
   private microphone: MediaStreamTrack | null = null
   private session: Publishing | null = null
   private run: AbortController | null = null
@@ -136,7 +143,7 @@ export class Teacher {
     if (!this.camera) await this.useCamera(this.store.get().camera)
   }
 
-  /** useCamera shows this camera ('' is the browser's choice) instead of the present picture. */
+  /** useCamera shows this camera ('' is the browser's choice). */
   useCamera(id: string): Promise<void> {
     return this.inTurn(async () => {
       // Some systems lend a camera only once, so the old one is given back before the new one is opened.
@@ -148,7 +155,6 @@ export class Teacher {
         camera.enabled = this.store.get().cameraOn
         this.watchEnd(camera, 'camera')
         this.store.patch({ camera: camera.getSettings().deviceId ?? id })
-        this.stopScreen()
       }
       await this.show()
     })
@@ -172,13 +178,9 @@ export class Teacher {
     })
   }
 
-  /** toggleScreen shows the screen instead of the camera, or the camera again. */
+  /** toggleScreen shares a screen beside the camera, or ends that. */
   async toggleScreen(): Promise<void> {
-    if (this.screen) {
-      this.stopScreen()
-      await this.show()
-      return
-    }
+    if (this.screen) return this.stopScreen()
     // The browser's chooser is open already.
     if (this.choosing) return
     this.choosing = true
@@ -187,12 +189,11 @@ export class Teacher {
     if (!screen) return
     this.screen = screen
     // The browser's own "stop sharing" button ends the track.
-    screen.addEventListener('ended', () => {
-      if (this.screen !== screen) return
-      this.screen = null
-      void this.show()
+    screen.video.addEventListener('ended', () => {
+      if (this.screen === screen) this.stopScreen()
     })
-    await this.show()
+    this.store.patch({ screen: new MediaStream([screen.video]), screenTrouble: null })
+    this.shareScreen()
   }
 
   /** retry opens again what could not be opened. */
@@ -227,21 +228,26 @@ export class Teacher {
     const run = new AbortController()
     this.run = run
     this.store.patch({ airing: 'connecting', trouble: null, since: 0, students: null, moves: 0 })
-    if (!this.picture() && !this.microphone) await this.prepare()
+    const empty = () => !this.camera && !this.microphone && !this.screen
+    if (empty()) await this.prepare()
     if (run.signal.aborted) return
-    if (!this.picture() && !this.microphone) {
+    if (empty()) {
       this.run = null
       this.store.patch({ airing: 'off' })
       return
     }
     void this.learn(run.signal)
     void this.air(run.signal).finally(() => {
-      if (this.run === run) this.run = null
+      if (this.run !== run) return
+      this.run = null
+      this.endShare()
     })
+    this.shareScreen()
   }
 
-  /** stop ends the class. The preview stays. */
+  /** stop ends the class. The previews stay. */
   stop(): void {
+    this.endShare()
     this.run?.abort()
     this.run = null
     this.session?.close()
@@ -254,26 +260,20 @@ export class Teacher {
     this.closed = true
     this.stop()
     this.forgetDevices()
-    for (const track of [this.camera, this.screen, this.microphone]) track?.stop()
+    this.stopScreen()
+    for (const track of [this.camera, this.microphone]) track?.stop()
     this.meter.close()
   }
 
   /** hurry ends a pause between two tries. */
   hurry(): void {
     this.nap?.abort()
-  }
-
-  private picture(): MediaStreamTrack | null {
-    return this.screen ?? this.camera
+    this.share?.hurry()
   }
 
   private async show(): Promise<void> {
-    const track = this.picture()
-    this.store.patch({
-      showing: this.screen ? 'screen' : this.camera ? 'camera' : 'nothing',
-      preview: track ? new MediaStream([track]) : null,
-    })
-    await this.send({ video: track })
+    this.store.patch({ preview: this.camera ? new MediaStream([this.camera]) : null })
+    await this.send({ video: this.camera })
   }
 
   /** send exchanges what the session sends. One that ends meanwhile needs it no more; the next one asks for itself. */
@@ -301,8 +301,8 @@ export class Teacher {
   }
 
   /** open opens one device; null when that failed, and then the store says why. */
-  private async open(source: Source, get: () => Promise<MediaStreamTrack>): Promise<MediaStreamTrack | null> {
-    let track: MediaStreamTrack | null = null
+  private async open<T extends MediaStreamTrack | Screen>(source: Source, get: () => Promise<T>): Promise<T | null> {
+    let track: T | null = null
     let fault: Fault | null = null
     try {
       track = await get()
@@ -310,7 +310,7 @@ export class Teacher {
       fault = faultOf(error)
     }
     if (this.closed) {
-      track?.stop()
+      if (track) giveBack(track)
       return null
     }
     this.blame(source, fault === 'cancelled' ? null : fault)
@@ -322,10 +322,36 @@ export class Teacher {
     this.store.patch({ faults: fault ? { ...faults, [source]: fault } : faults })
   }
 
+  /** shareScreen publishes the screen, if there is one and the class is on. */
+  private shareScreen(): void {
+    if (!this.screen || !this.run || this.share) return
+    const share = new Share(
+      this.studio,
+      this.token,
+      this.screen,
+      () => (this.session ? `${this.session.node || this.base}/whip/${encodeURIComponent(this.room)}?source=screen` : null),
+      (shared) => {
+        if (this.share === share) this.store.patch(shared)
+      },
+      (screenTrouble) => {
+        if (this.share === share) this.store.patch({ screenTrouble })
+      },
+    )
+    this.share = share
+    share.begin()
+  }
+
+  private endShare(): void {
+    this.share?.end()
+    this.share = null
+    this.store.patch({ ...unshared, screenTrouble: null })
+  }
+
   private stopScreen(): void {
-    const screen = this.screen
+    this.endShare()
+    if (this.screen) giveBack(this.screen)
     this.screen = null
-    screen?.stop()
+    this.store.patch({ screen: null })
   }
 
   /** watchEnd notices a device that was pulled out while it was in use. */
@@ -363,7 +389,7 @@ export class Teacher {
       let trouble: Trouble | null
       try {
         const url = `${asked.url}/whip/${encodeURIComponent(this.room)}`
-        const media = { video: this.picture(), audio: this.microphone }
+        const media = { video: this.camera, audio: this.microphone }
         const session = await this.studio.publish(this.studio.fetch, url, this.token, media, signal)
         if (signal.aborted) {
           session.close()
@@ -373,7 +399,7 @@ export class Teacher {
         let begun = Infinity
         try {
           // The devices may have changed while the answer travelled.
-          await session.replace({ video: this.picture(), audio: this.microphone })
+          await session.replace({ video: this.camera, audio: this.microphone })
           trouble = await this.stay(session, asked, signal, () => {
             aired = true
             begun = this.studio.now()
@@ -466,6 +492,10 @@ export class Teacher {
   }
 }
 
+function giveBack(source: MediaStreamTrack | Screen): void {
+  for (const track of 'video' in source ? [source.video, source.audio] : [source]) track?.stop()
+}
+
 /** realStudio is what a teacher uses in a browser. */
 export function realStudio(): Studio {
   return {
@@ -473,7 +503,7 @@ export function realStudio(): Studio {
     publish,
     camera: cameraTrack,
     microphone: microphoneTrack,
-    screen: screenTrack,
+    screen: openScreen,
     list: listDevices,
     now: () => performance.now(),
     random: Math.random,

@@ -11,8 +11,19 @@ export const layers: readonly RTCRtpEncodingParameters[] = [
   { rid: 'f', scaleResolutionDownBy: 1, maxBitrate: 1_700_000 },
 ]
 
+/**
+ * The two sizes of a screen. Text is of use only in full; the small one, a few times a second, is for lines that carry no
+ * more. A screen that stands still costs next to nothing in either.
+ */
+export const screenLayers: readonly RTCRtpEncodingParameters[] = [
+  { rid: 'q', scaleResolutionDownBy: 2, maxBitrate: 250_000, maxFramerate: 5 },
+  { rid: 'f', scaleResolutionDownBy: 1, maxBitrate: 1_800_000, maxFramerate: 15 },
+]
+
 /** Sound is compressed to at most this, bit/s: clear speech, and still small beside any picture. */
 const soundBitrate = 48_000
+/** What is heard from a screen may be music, bit/s. */
+const screenSoundBitrate = 96_000
 
 /** LayerReport tells about one size of the picture. */
 export interface LayerReport {
@@ -54,29 +65,39 @@ export interface Publishing {
   close(): void
 }
 
-/** publish opens a session at a WHIP URL. */
+/** Media is what a session sends of each kind: null is nothing for now, and a kind that is left out is not offered. */
+export interface Media {
+  video: MediaStreamTrack | null
+  audio?: MediaStreamTrack | null
+}
+
+/** publish opens a session at a WHIP URL, of a camera or of a screen. */
 export async function publish(
   fetcher: Fetch,
   url: string,
   token: string,
-  media: { video: MediaStreamTrack | null; audio: MediaStreamTrack | null },
+  media: Media,
   signal?: AbortSignal,
+  of: 'camera' | 'screen' = 'camera',
 ): Promise<Publishing> {
   const peer = newPeer()
   try {
-    // Both kinds are always offered, one MediaStream for both, so that a screen or a microphone can join later
-    // without a new negotiation, which WHIP does not have.
+    // One MediaStream for both kinds, so that players keep them in step. WHIP has no new negotiation: what may join later
+    // is offered now.
     const stream = new MediaStream()
     const video = peer.addTransceiver(media.video ?? 'video', {
       direction: 'sendonly',
       streams: [stream],
-      sendEncodings: layers.map((layer) => ({ ...layer })),
+      sendEncodings: (of === 'screen' ? screenLayers : layers).map((layer) => ({ ...layer })),
     })
-    const audio = peer.addTransceiver(media.audio ?? 'audio', {
-      direction: 'sendonly',
-      streams: [stream],
-      sendEncodings: [{ maxBitrate: soundBitrate }],
-    })
+    const audio =
+      media.audio === undefined
+        ? null
+        : peer.addTransceiver(media.audio ?? 'audio', {
+            direction: 'sendonly',
+            streams: [stream],
+            sendEncodings: [{ maxBitrate: of === 'screen' ? screenSoundBitrate : soundBitrate }],
+          })
     try {
       const able = RTCRtpSender.getCapabilities('video')?.codecs ?? []
       // VP8 first: every browser sends three layers of it and every browser plays it.
@@ -91,7 +112,7 @@ export async function publish(
       look: async () => outputOf(reportsOf(await peer.getStats()), performance.now()),
       replace: async (next) => {
         if (next.video !== undefined) await video.sender.replaceTrack(next.video)
-        if (next.audio !== undefined) await audio.sender.replaceTrack(next.audio)
+        if (next.audio !== undefined) await audio?.sender.replaceTrack(next.audio)
       },
       close: () => {
         if (peer.signalingState === 'closed') return

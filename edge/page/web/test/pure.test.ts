@@ -108,14 +108,16 @@ describe('statistics', () => {
     const picture = pictureOf(
       [
         report('v', 'inbound-rtp', { kind: 'video', bytesReceived: 1000, framesDecoded: 30, frameWidth: 1280, frameHeight: 720, framesPerSecond: 29 }),
+        report('s', 'inbound-rtp', { kind: 'video', trackIdentifier: 's', bytesReceived: 500, framesDecoded: 4, frameWidth: 1920, frameHeight: 1080 }),
         report('a', 'inbound-rtp', { kind: 'audio', bytesReceived: 100, audioLevel: 0.25, packetsLost: -1 }),
         report('t', 'transport', { selectedCandidatePairId: 'p2' }),
         report('p1', 'candidate-pair', { currentRoundTripTime: 9, nominated: true, state: 'succeeded' }),
         report('p2', 'candidate-pair', { currentRoundTripTime: 0.042 }),
       ],
       7,
+      's',
     )
-    expect(picture).toMatchObject({ at: 7, bytes: 1100, framesDecoded: 30, width: 1280, height: 720, audioLevel: 0.25, rtt: 42, packetsLost: 0 })
+    expect(picture).toMatchObject({ at: 7, bytes: 1600, framesDecoded: 34, screen: { framesDecoded: 4, width: 1920, height: 1080 }, width: 1280, height: 720, audioLevel: 0.25, rtt: 42, packetsLost: 0 })
   })
   it('reads what a teacher sends, smallest size first, and leaves out the sizes that rest', () => {
     const look = (at: number, q: number, f: number) =>

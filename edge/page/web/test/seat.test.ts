@@ -48,6 +48,8 @@ class Mesh {
 
   /** What the nodes show, how often they were asked, and what was chosen. */
   picture: Showing = 'all'
+  /** Whether a screen is shared, and whether it moves. */
+  screen: 'off' | 'still' | 'moving' = 'off'
   lookedAt = 0
   readonly chosen: string[] = []
   /** Nodes that want their students to watch elsewhere. */
@@ -66,8 +68,10 @@ class Mesh {
     let frames = 0
     const begun = Date.now()
     this.open.push(host)
+    let screenFrames = 0
     return Promise.resolve({
       stream: {} as MediaStream,
+      screen: {} as MediaStream,
       node: `http://${host}`,
       connection: () => (this.walled.has(host) ? 'connecting' : this.alive.has(host) ? 'connected' : 'disconnected') as RTCPeerConnectionState,
       moving: () => this.drained.has(host),
@@ -75,15 +79,17 @@ class Mesh {
         if (this.alive.has(host) && this.live && !this.mute.has(host) && Date.now() - begun >= this.delay) bytes += 1000
         if (bytes > 0 && this.picture === 'all') frames += 15
         const zero = { framesDecoded: frames, framesPerSecond: 0, width: 0, height: 0, audioLevel: 0, rtt: 0, packetsLost: 0, packetsReceived: 0 }
-        return Promise.resolve({ ...zero, at: Date.now(), bytes })
+        if (this.screen === 'moving') screenFrames += 5
+        const screen = { framesDecoded: screenFrames, width: 1920, height: 1080 }
+        return Promise.resolve({ ...zero, at: Date.now(), bytes, screen })
       },
       shown: () => {
         this.lookedAt++
-        return Promise.resolve(this.picture)
+        return Promise.resolve({ picture: this.picture, screen: this.screen !== 'off' })
       },
       choose: (choice) => {
         this.chosen.push(`${host} ${choice}`)
-        return Promise.resolve('as wished')
+        return Promise.resolve({ picture: 'as wished', screen: this.screen !== 'off' })
       },
       close: () => {
         this.open.splice(this.open.indexOf(host), 1)
@@ -109,6 +115,34 @@ describe('Seat', () => {
   afterEach(() => {
     vi.useRealTimers()
     vi.unstubAllGlobals()
+  })
+
+  it('shows a screen from its first picture on, also while it stands still, until the node says that it has ended', async () => {
+    const mesh = new Mesh()
+    const seat = mesh.seat()
+    seat.start()
+    await pass(3000)
+    expect(seat.store.get().sharing).toBe(false)
+    mesh.screen = 'moving'
+    await pass(1000)
+    expect(seat.store.get().sharing).toBe(true)
+    expect(mesh.lookedAt).toBe(0)
+    mesh.screen = 'still'
+    await pass(10_000)
+    expect(seat.store.get().sharing).toBe(true)
+    expect(mesh.lookedAt).toBeGreaterThan(1)
+    expect(mesh.lookedAt).toBeLessThan(6)
+    mesh.screen = 'off'
+    await pass(3500)
+    expect(seat.store.get()).toMatchObject({ sharing: false, phase: 'live' })
+    const { lookedAt } = mesh
+    await pass(10_000)
+    expect(mesh.lookedAt).toBe(lookedAt)
+    mesh.screen = 'moving'
+    await pass(1000)
+    expect(seat.store.get().sharing).toBe(true)
+    seat.leave()
+    expect(seat.store.get()).toMatchObject({ sharing: false, screen: null })
   })
 
   it('joins, watches, and says who serves and why', async () => {

@@ -32,6 +32,10 @@ class Room {
   readonly tracks: Track[] = []
   posts = 0
   open = 0
+  /** Whether somebody else shares a screen. */
+  screenOccupied = false
+  /** The URLs of the sessions that are open, in the order of their beginning. */
+  sessions: string[] = []
 
   private device(kind: 'camera' | 'microphone' | 'screen') {
     return async () => {
@@ -48,7 +52,9 @@ class Room {
     this.posts++
     if (!this.alive) throw new Unreachable(url, new Error('dead'))
     if (Date.now() < this.occupiedUntil) throw new Refusal(409, 'Conflict', 'another teacher is already publishing in this room')
+    if (this.screenOccupied && url.endsWith('?source=screen')) throw new Refusal(409, 'Conflict', 'a screen is shared already')
     this.open++
+    this.sessions.push(url)
     let closed = false
     let signs = 0
     const session: Publishing = {
@@ -57,7 +63,10 @@ class Room {
       look: () => Promise.resolve({ at: Date.now(), bytes: 0, signs: this.alive ? ++signs : signs, layers: [], rtt: 1 }),
       replace: () => (this.replaceFails ? Promise.reject(new Error('ended')) : Promise.resolve()),
       close: () => {
-        if (!closed) this.open--
+        if (!closed) {
+          this.open--
+          this.sessions.splice(this.sessions.indexOf(url), 1)
+        }
         closed = true
       },
     }
@@ -74,7 +83,7 @@ class Room {
       publish: this.publish,
       camera: this.device('camera'),
       microphone: this.device('microphone'),
-      screen: this.device('screen'),
+      screen: async () => ({ video: await this.device('screen')(), audio: null }),
       list: () => Promise.resolve({ cameras: [], microphones: [] }),
       now: () => Date.now(),
       random: () => 0.5,
@@ -101,7 +110,7 @@ describe('Teacher', () => {
     const teacher = room.teacher()
     void teacher.goLive()
     await pass(6000)
-    expect(teacher.store.get()).toMatchObject({ airing: 'live', trouble: null, students: 3, title: 'Optics', showing: 'camera' })
+    expect(teacher.store.get()).toMatchObject({ airing: 'live', trouble: null, students: 3, title: 'Optics' })
     // The page is left: nothing may wait for a later moment.
     teacher.close()
     expect(room.open).toBe(0)
@@ -185,12 +194,12 @@ describe('Teacher', () => {
     room.failing = { microphone: 'busy' }
     void teacher.retry('camera')
     await pass(1000)
-    expect(teacher.store.get()).toMatchObject({ showing: 'camera', faults: { microphone: 'busy' } })
+    expect(teacher.store.get()).toMatchObject({ faults: { microphone: 'busy' } })
     expect(teacher.store.get().faults.camera).toBeUndefined()
     teacher.close()
   })
 
-  it('shows the screen, and the camera again when the browser ends the sharing', async () => {
+  it('shares a screen beside the camera, until the browser ends that', async () => {
     const room = new Room()
     const teacher = room.teacher()
     void teacher.prepare()
@@ -198,13 +207,79 @@ describe('Teacher', () => {
     void teacher.toggleScreen()
     void teacher.toggleScreen()
     await pass(1000)
-    expect(teacher.store.get().showing).toBe('screen')
+    // Before the class begins the screen is only chosen.
+    expect(teacher.store.get()).toMatchObject({ sharing: 'off' })
+    expect(teacher.store.get().screen).not.toBeNull()
+    expect(room.open).toBe(0)
+    void teacher.goLive()
+    await pass(4000)
+    expect(teacher.store.get()).toMatchObject({ airing: 'live', sharing: 'live' })
+    expect(room.sessions).toEqual(['http://a/whip/demo', 'http://a/whip/demo?source=screen'])
     room.tracks.find((track) => track.deviceId === 'screen')!.dispatchEvent(new Event('ended'))
-    expect(teacher.store.get().showing).toBe('camera')
+    expect(teacher.store.get()).toMatchObject({ airing: 'live', sharing: 'off', screen: null })
+    expect(room.sessions).toEqual(['http://a/whip/demo'])
+    expect(teacher.store.get().preview).not.toBeNull()
     room.failing = { screen: 'cancelled' }
     void teacher.toggleScreen()
     await pass(1000)
-    expect(teacher.store.get()).toMatchObject({ showing: 'camera', faults: {} })
+    expect(teacher.store.get()).toMatchObject({ screen: null, faults: {} })
+    teacher.close()
+  })
+
+  it('shares and stops while the class goes on, and ends both with the class', async () => {
+    const room = new Room()
+    const teacher = room.teacher()
+    void teacher.goLive()
+    await pass(4000)
+    void teacher.toggleScreen()
+    await pass(3000)
+    expect(teacher.store.get()).toMatchObject({ airing: 'live', sharing: 'live' })
+    void teacher.toggleScreen()
+    expect(room.sessions).toEqual(['http://a/whip/demo'])
+    void teacher.toggleScreen()
+    await pass(3000)
+    teacher.stop()
+    expect(room.sessions).toEqual([])
+    expect(teacher.store.get()).toMatchObject({ airing: 'off', sharing: 'off' })
+    // It is still chosen, and goes out with the next class.
+    void teacher.goLive()
+    await pass(4000)
+    expect(teacher.store.get()).toMatchObject({ airing: 'live', sharing: 'live' })
+    teacher.close()
+    expect(room.open).toBe(0)
+    expect(room.tracks.every((track) => track.stopped === 1)).toBe(true)
+  })
+
+  it('brings the screen back after the node was away, where the camera is', async () => {
+    const room = new Room()
+    const teacher = room.teacher()
+    void teacher.goLive()
+    await pass(4000)
+    void teacher.toggleScreen()
+    await pass(3000)
+    room.alive = false
+    await pass(10_000)
+    expect(teacher.store.get()).toMatchObject({ airing: 'reconnecting', sharing: 'reconnecting' })
+    room.alive = true
+    teacher.hurry()
+    await pass(12_000)
+    expect(teacher.store.get()).toMatchObject({ airing: 'live', sharing: 'live' })
+    expect(room.open).toBe(2)
+    teacher.close()
+  })
+
+  it('says that another screen is shared, and lets the class go on', async () => {
+    const room = new Room()
+    room.screenOccupied = true
+    const teacher = room.teacher()
+    void teacher.goLive()
+    await pass(4000)
+    void teacher.toggleScreen()
+    await pass(8000)
+    expect(teacher.store.get()).toMatchObject({ airing: 'live', sharing: 'off', screenTrouble: { kind: 'refused', status: 409 } })
+    const { posts } = room
+    await pass(30_000)
+    expect(room.posts).toBe(posts)
     teacher.close()
   })
 
@@ -229,7 +304,7 @@ describe('Teacher', () => {
     await pass(100)
     teacher.stop()
     await pass(5000)
-    expect(teacher.store.get()).toMatchObject({ airing: 'off', showing: 'camera' })
+    expect(teacher.store.get()).toMatchObject({ airing: 'off' })
     expect(room.posts).toBe(0)
     teacher.close()
   })

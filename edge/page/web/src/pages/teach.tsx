@@ -6,6 +6,7 @@ import { clock, millis, nodeName, nodePlace, rate, size } from '../format'
 import { expose } from '../hook'
 import { mayAlready, type Device, type Fault } from '../media'
 import { shown } from '../meter'
+import type { Trouble } from '../seat'
 import { useStore } from '../store'
 import { strings } from '../strings'
 import { Teacher, type Airing, type Source, type TeacherState } from '../teacher'
@@ -62,7 +63,7 @@ export function Teach({ room, token, onForget }: { room: string; token: string; 
   useDiagnosis(teacher, state, room)
   const elapsed = useElapsed(state.since)
   const title = state.title || room
-  const ready = state.showing !== 'nothing' || state.hasMicrophone
+  const ready = state.preview !== null || state.screen !== null || state.hasMicrophone
   const busy = state.airing !== 'off' && state.airing !== 'failed'
 
   return (
@@ -75,8 +76,9 @@ export function Teach({ room, token, onForget }: { room: string; token: string; 
       </Header>
       <main class="room">
         <div class="room-main">
-          <div class="stage stage-teach">
-            <Preview state={state} />
+          <div class={state.screen ? 'stage stage-teach stage-two' : 'stage stage-teach'}>
+            {state.screen && <Preview stream={state.screen} label={words.screenPreview} class="large" />}
+            <Preview stream={state.preview} label={words.preview} class={state.screen ? (state.preview ? 'mirror small' : 'gone') : 'mirror large'} />
             {!ready && (
               <div class="overlay">
                 <h2>{words.empty}</h2>
@@ -86,22 +88,22 @@ export function Teach({ room, token, onForget }: { room: string; token: string; 
                 </button>
               </div>
             )}
-            {state.showing === 'camera' && !state.cameraOn && (
+            {state.preview && !state.screen && !state.cameraOn && (
               <div class="overlay">
                 <h2>{words.cameraIsOff}</h2>
               </div>
             )}
-            {state.showing === 'screen' && <p class="badge">{words.sharing}</p>}
+            {state.screen && <p class="badge">{words.sharing[state.sharing]}</p>}
           </div>
           <div class="deck">
             <div class="deck-tools">
               <Control id="mic" off={!state.microphoneOn} disabled={!state.hasMicrophone} label={state.microphoneOn ? words.mute : words.unmute} onClick={() => teacher.toggleMicrophone()}>
                 {state.microphoneOn ? <MicIcon /> : <MicOffIcon />}
               </Control>
-              <Control id="cam" off={!state.cameraOn} disabled={state.showing === 'nothing'} label={state.cameraOn ? words.cameraOff : words.cameraOn} onClick={() => teacher.toggleCamera()}>
+              <Control id="cam" off={!state.cameraOn} disabled={state.preview === null} label={state.cameraOn ? words.cameraOff : words.cameraOn} onClick={() => teacher.toggleCamera()}>
                 {state.cameraOn ? <CameraIcon /> : <CameraOffIcon />}
               </Control>
-              <Control id="screen" pressed={state.showing === 'screen'} label={state.showing === 'screen' ? words.unshare : words.share} text={state.showing === 'screen' ? words.unshare : words.share} onClick={() => void teacher.toggleScreen()}>
+              <Control id="screen" pressed={state.screen !== null} label={state.screen ? words.unshare : words.share} text={state.screen ? words.unshare : words.share} onClick={() => void teacher.toggleScreen()}>
                 <ScreenIcon />
               </Control>
             </div>
@@ -135,6 +137,7 @@ export function Teach({ room, token, onForget }: { room: string; token: string; 
               )}
             </Note>
           )}
+          {state.screenTrouble && <Note id="screen-problem">{screenTrouble(state.screenTrouble)}</Note>}
         </div>
         <aside class="side">
           {busy && <Class state={state} elapsed={elapsed} />}
@@ -150,16 +153,22 @@ function faultsOf(state: TeacherState): [Source, Fault][] {
   return Object.entries(state.faults) as [Source, Fault][]
 }
 
-function Preview({ state }: { state: TeacherState }) {
+/** screenTrouble is why the screen can not be shared while the class goes on. */
+function screenTrouble(trouble: Trouble): string {
+  return trouble.kind === 'refused' && trouble.status === 409 ? words.screenOccupied : strings.trouble(trouble, true)
+}
+
+/** Preview is what the teacher sees of what is sent. A person expects a mirror of themselves, but text must be readable. */
+function Preview(props: { stream: MediaStream | null; label: string; class: string }) {
+  const { stream } = props
   const video = useRef<HTMLVideoElement>(null)
   useEffect(() => {
     const element = video.current
     if (!element) return
-    element.srcObject = state.preview
-    if (state.preview) element.play().catch(() => undefined)
-  }, [state.preview])
-  // A person expects a mirror of themselves, but text must be readable.
-  return <video ref={video} muted playsInline autoPlay aria-label={words.preview} class={state.showing === 'camera' ? 'mirror' : ''} />
+    element.srcObject = stream
+    if (stream) element.play().catch(() => undefined)
+  }, [stream])
+  return <video ref={video} muted playsInline autoPlay aria-label={props.label} class={props.class} />
 }
 
 /** Class shows how the class goes out. */
@@ -167,6 +176,7 @@ function Class({ state, elapsed }: { state: TeacherState; elapsed: string }) {
   const { node } = state
   const place = node ? nodePlace(node) : ''
   const none = strings.watch.none
+  const display = state.screenLayers.at(-1)
   return (
     <section class="card" aria-labelledby="class-title">
       <h2 id="class-title">{words.class}</h2>
@@ -180,6 +190,11 @@ function Class({ state, elapsed }: { state: TeacherState; elapsed: string }) {
         </Fact>
         <Fact name={words.roundTrip}>{state.rtt === null ? none : millis(state.rtt)}</Fact>
         <Fact name={words.rate}>{state.bitrate > 0 ? rate(state.bitrate) : none}</Fact>
+        {state.screen && (
+          <Fact name={words.screenFact} id="screen-size">
+            {display ? `${size(display.width, display.height)}, ${rate(display.bitrate)}` : none}
+          </Fact>
+        )}
       </Facts>
       <h3>{words.layers}</h3>
       <ul class="layers">
@@ -281,6 +296,10 @@ function useDiagnosis(teacher: Teacher, state: TeacherState, room: string): void
       bitrate: Math.round(state.bitrate),
       rtt: state.rtt ?? 0,
       moves: state.moves,
+      screen: state.sharing,
+      screenWidth: state.screenLayers.at(-1)?.width ?? 0,
+      screenFrames: state.screenFrames,
+      screenLayers: state.screenLayers.map((layer) => layer.rid),
       muted: !state.microphoneOn,
       layers: state.layers.map((layer) => layer.rid),
       students: state.students ?? 0,

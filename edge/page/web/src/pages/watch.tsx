@@ -31,6 +31,8 @@ export function Watch({ room, token, onForget }: { room: string; token: string; 
   const seat = useMemo(() => new Seat(location.origin, room, token, realWorld()), [room, token])
   const state = useStore(seat.store)
   const video = useRef<HTMLVideoElement>(null)
+  const display = useRef<HTMLVideoElement>(null)
+  const [swapped, setSwapped] = useState(false)
   const stage = useRef<HTMLDivElement>(null)
   const [playing, setPlaying] = useState<Playing>('sound')
   const [muted, setMuted] = useState(false)
@@ -82,6 +84,24 @@ export function Watch({ room, token, onForget }: { room: string; token: string; 
     }
   }, [state.stream])
 
+  // The screen's own sound follows that of the class, and its picture never waits for the permission to be heard.
+  useEffect(() => {
+    const element = display.current
+    if (element) element.srcObject = state.screen
+  }, [state.screen])
+  useEffect(() => {
+    const element = display.current
+    if (!element) return
+    element.muted = muted || playing !== 'sound'
+    element.volume = volume
+    if (state.screen) {
+      element.play().catch(() => {
+        element.muted = true
+        element.play().catch(() => undefined) // the class itself asks for the tap that is missing
+      })
+    }
+  }, [state.screen, state.sharing, muted, playing, volume])
+
   const toggleSound = useCallback(() => {
     const element = video.current
     if (!element) return
@@ -123,6 +143,7 @@ export function Watch({ room, token, onForget }: { room: string; token: string; 
       if (event.ctrlKey || event.metaKey || event.altKey || (event.target as Element).closest('input:not([type=range]), textarea, select')) return
       if (event.key === 'm' || event.key === 'M') toggleSound()
       if (event.key === 'f' || event.key === 'F') toggleFull()
+      if (event.key === 's' || event.key === 'S') setSwapped((was) => !was)
     }
     document.addEventListener('fullscreenchange', changed)
     document.addEventListener('keydown', pressed)
@@ -135,7 +156,12 @@ export function Watch({ room, token, onForget }: { room: string; token: string; 
   const title = state.title || room
   const silent = muted || playing !== 'sound'
   useMediaSession(title, state.phase === 'live')
-  useDiagnosis(state, room, silent)
+  // A class can have a screen and no camera: then nothing black lies over it.
+  const both = state.sharing && (state.picture?.width ?? 0) > 0
+  const large = state.sharing && !(both && swapped) ? 'screen' : 'camera'
+  const place = (which: 'camera' | 'screen') => (which === large ? 'large' : both ? 'small' : 'gone')
+  const dimmed = state.phase === 'live' ? '' : ' dimmed'
+  useDiagnosis(state, room, silent, large)
 
   const announcement = useAnnouncement(state)
   const failed = state.phase === 'ended' && state.trouble !== null && state.trouble.kind !== 'left'
@@ -149,8 +175,12 @@ export function Watch({ room, token, onForget }: { room: string; token: string; 
       <main class="room">
         <div class="room-main">
           <div class={idle ? 'player player-idle' : 'player'} ref={stage}>
-            <div class={state.phase === 'live' ? 'stage' : 'stage stage-words'}>
-              <video ref={video} playsInline autoPlay aria-label={words.video} class={state.phase === 'live' ? '' : 'dimmed'} />
+            <div class={`stage${state.phase === 'live' ? '' : ' stage-words'}${both ? ' stage-two' : ''}`}>
+              <video ref={video} id="teacher" playsInline autoPlay aria-label={words.camera} class={place('camera') + dimmed} />
+              <video ref={display} id="display" playsInline autoPlay aria-label={words.display} class={place('screen') + dimmed} />
+              {both && (
+                <button type="button" id="swap" class="swap" aria-keyshortcuts="s" aria-label={large === 'screen' ? words.largeCamera : words.largeDisplay} title={large === 'screen' ? words.largeCamera : words.largeDisplay} onClick={() => setSwapped(!swapped)} />
+              )}
               <Overlay state={state} playing={playing} onSound={toggleSound} onAgain={() => seat.start()} onForget={onForget} />
             </div>
             {active && (
@@ -277,6 +307,11 @@ function Connection({ state, onChoose }: { state: SeatState; onChoose: (choice: 
             words.none
           )}
         </Fact>
+        {live && state.sharing && (
+          <Fact name={words.displayFact} id="screen-size">
+            {size(picture.screen.width, picture.screen.height)}
+          </Fact>
+        )}
         <Fact name={words.rate}>{live && state.bitrate > 0 ? rate(state.bitrate) : words.none}</Fact>
         <Fact name={words.choice}>
           <select id="choice" aria-label={words.choice} value={state.choice} onChange={(event) => onChoose(event.currentTarget.value as Choice)}>
@@ -310,6 +345,7 @@ function useMediaSession(title: string, live: boolean): void {
 /** useAnnouncement is the sentence for screen readers; it changes only when something happened. */
 function useAnnouncement(state: SeatState): string {
   const before = useRef<Phase>('idle')
+  const shared = useRef(false)
   const [text, setText] = useState('')
   useEffect(() => {
     const was = before.current
@@ -318,10 +354,15 @@ function useAnnouncement(state: SeatState): string {
     if (state.phase === 'waiting') setText(state.seen ? words.paused : words.waiting)
     else setText(was === 'reconnecting' && state.phase === 'live' ? words.resumed : strings.status[state.phase])
   }, [state.phase, state.seen])
+  useEffect(() => {
+    if (shared.current === state.sharing) return
+    shared.current = state.sharing
+    if (state.phase === 'live') setText(state.sharing ? words.displayBegins : words.displayEnds)
+  }, [state.sharing, state.phase])
   return text
 }
 
-function useDiagnosis(state: SeatState, room: string, muted: boolean): void {
+function useDiagnosis(state: SeatState, room: string, muted: boolean, large: string): void {
   useEffect(() => {
     expose(() => ({
       page: 'watch',
@@ -338,8 +379,12 @@ function useDiagnosis(state: SeatState, room: string, muted: boolean): void {
       rtt: state.picture?.rtt ?? 0,
       moves: state.moves,
       showing: state.choice === 'audio' ? 'audio-only' : state.showing,
+      screen: state.sharing ? 'live' : 'off',
+      screenWidth: state.picture?.screen.width ?? 0,
+      screenFrames: state.picture?.screen.framesDecoded ?? 0,
+      large,
       muted,
       error: state.trouble && state.trouble.kind !== 'left' ? strings.trouble(state.trouble, false) : '',
     }))
-  }, [state, room, muted])
+  }, [state, room, muted, large])
 }

@@ -1,0 +1,57 @@
+package edge
+
+import (
+	"bytes"
+	"encoding/binary"
+	"strings"
+	"testing"
+
+	"github.com/pion/rtcp"
+	"github.com/pion/webrtc/v4"
+
+	"lyceum/routing/wish"
+)
+
+func TestRedundantSoundForThoseWhoAskForIt(t *testing.T) {
+	n := newNode(t, nil)
+	n.teach(1)
+	opus := webrtc.RTPCodecParameters{
+		RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeOpus, ClockRate: 48000, Channels: 2}, PayloadType: 111,
+	}
+	red := webrtc.RTPCodecParameters{
+		RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: wish.MimeTypeRED, ClockRate: 48000, Channels: 2, SDPFmtpLine: "111/111"}, PayloadType: 63,
+	}
+	picture := webrtc.RTPCodecParameters{
+		RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8, ClockRate: 90000}, PayloadType: 96,
+	}
+	s := n.join(red, opus, picture)
+	until(t, "redundant sound", func() bool { return len(s.audio()) > 30 })
+	got := s.audio()
+	for i := range got {
+		b := got[i].Payload
+		if got[i].PayloadType != 63 {
+			t.Fatalf("packet %d has the type %d", i, got[i].PayloadType)
+		}
+		head := binary.BigEndian.Uint32(b)
+		distance, size := head>>10&0x3fff, int(head&0x3ff)
+		if head>>24 != 0x80|111 || distance != 1920 || b[4] != 111 || !bytes.Equal(b[5:5+size], []byte{1, 2, 3}) || !bytes.Equal(b[5+size:], []byte{1, 2, 3}) {
+			if i == 0 && bytes.Equal(b, []byte{111, 1, 2, 3}) {
+				continue // there was none before it
+			}
+			t.Fatalf("packet %d: %x", i, b)
+		}
+	}
+	nack := &rtcp.TransportLayerNack{MediaSSRC: got[20].SSRC, SenderSSRC: 1, Nacks: []rtcp.NackPair{{PacketID: got[20].SequenceNumber}}}
+	before := n.counter("lyceum_edge_resends_total", "gone")
+	if err := s.pc.WriteRTCP([]rtcp.Packet{nack}); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the refusal", func() bool { return n.counter("lyceum_edge_resends_total", "gone") > before })
+
+	plain := newPlayer(t, opus, red, picture)
+	offer := plain.offer(nil)
+	_, answer, err := n.edge.Subscribe(t.Context(), SubscribeRequest{Room: "algebra", Subject: "bo", Offer: offer})
+	if err != nil || strings.Contains(strings.ToLower(answer), "red/48000") {
+		t.Errorf("who prefers plain sound is answered (%v)\n%s", err, answer)
+	}
+}
