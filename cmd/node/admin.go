@@ -46,6 +46,7 @@ type Status struct {
 }
 
 func (n *Node) adminHandler() http.Handler {
+	n.countDrain()
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", answerJSON(func(*http.Request) (any, error) { return n.ready() }))

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"lyceum/mesh/link"
 	"lyceum/routing"
 	"lyceum/routing/wish"
@@ -35,6 +37,18 @@ var ErrAtOnce = errors.New("the node is to end at once")
 
 // errDraining is why a node takes nobody.
 var errDraining = errors.New("this node is being drained and takes nobody")
+
+// countDrain tells Prometheus whether the node is emptied.
+func (n *Node) countDrain() {
+	n.deps.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "lyceum_node_draining", Help: "1 while the node is drained and takes nobody, else 0.",
+	}, func() float64 {
+		if n.drain.on() {
+			return 1
+		}
+		return 0
+	}))
+}
 
 // drainer is whether the node is being emptied, and until when.
 type drainer struct {
