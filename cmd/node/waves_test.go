@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -9,37 +10,38 @@ import (
 
 // fold is a crowd that remembers when each went.
 type fold struct {
-	left  int
-	stuck bool
+	left  atomic.Int32
+	stuck atomic.Bool
 	went  []time.Time
 }
 
 func (f *fold) crowd() crowd {
 	return crowd{
-		staying: func() int { return f.left },
+		staying: func() int { return int(f.left.Load()) },
 		send: func() bool {
-			if f.left == 0 {
+			if f.left.Load() == 0 {
 				return false
 			}
-			f.left--
+			f.left.Add(-1)
 			f.went = append(f.went, time.Now())
 			return true
 		},
-		able: func() bool { return !f.stuck },
+		able: func() bool { return !f.stuck.Load() },
 	}
 }
 
 func TestWavesEmptyACrowdEvenlyByTheGivenMoment(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := &fold{left: 600}
+		f := &fold{}
+		f.left.Store(600)
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		began := time.Now()
 		go f.crowd().empty(ctx, began.Add(60*time.Second))
 		time.Sleep(60 * time.Second)
 		synctest.Wait()
-		if f.left != 0 {
-			t.Fatalf("%d are still here", f.left)
+		if f.left.Load() != 0 {
+			t.Fatalf("%d are still here", f.left.Load())
 		}
 		seconds := map[int]int{}
 		moments := map[time.Duration]bool{}
@@ -63,40 +65,43 @@ func TestWavesEmptyACrowdEvenlyByTheGivenMoment(t *testing.T) {
 
 func TestSmallClassDoesNotWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := &fold{left: 5}
+		f := &fold{}
+		f.left.Store(5)
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		go f.crowd().empty(ctx, time.Now().Add(10*time.Minute))
 		time.Sleep(5 * waveTime)
 		synctest.Wait()
-		if f.left != 0 {
-			t.Errorf("%d of 5 are still here after five waves", f.left)
+		if f.left.Load() != 0 {
+			t.Errorf("%d of 5 are still here after five waves", f.left.Load())
 		}
-		f.left = 3 // some come late
+		f.left.Store(3) // some come late
 		time.Sleep(4 * waveTime)
 		synctest.Wait()
-		if f.left != 0 {
-			t.Errorf("%d who came late are still here", f.left)
+		if f.left.Load() != 0 {
+			t.Errorf("%d who came late are still here", f.left.Load())
 		}
 	})
 }
 
 func TestNobodyIsSentAwayWhileNobodyCanTakeThem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := &fold{left: 100, stuck: true}
+		f := &fold{}
+		f.left.Store(100)
+		f.stuck.Store(true)
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		go f.crowd().empty(ctx, time.Now().Add(10*time.Second))
 		time.Sleep(20 * time.Second)
 		synctest.Wait()
-		if f.left != 100 {
-			t.Errorf("%d were sent to nobody", 100-f.left)
+		if f.left.Load() != 100 {
+			t.Errorf("%d were sent to nobody", 100-f.left.Load())
 		}
-		f.stuck = false
+		f.stuck.Store(false)
 		time.Sleep(2 * waveTime)
 		synctest.Wait()
-		if f.left != 0 {
-			t.Errorf("%d are still here after the time and with somebody who takes them", f.left)
+		if f.left.Load() != 0 {
+			t.Errorf("%d are still here after the time and with somebody who takes them", f.left.Load())
 		}
 	})
 }
