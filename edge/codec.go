@@ -102,7 +102,7 @@ func parseH264(fmtp string) h264 {
 	for part := range strings.SplitSeq(fmtp, ";") {
 		key, value, _ := strings.Cut(strings.TrimSpace(part), "=")
 		switch {
-		case strings.EqualFold(key, "profile-level-id") && len(value) == 6:
+		case strings.EqualFold(key, "profile-level-id") && len(value) == 6 && strings.Trim(value, "0123456789abcdefABCDEF") == "":
 			h.profile = strings.ToLower(value[:4])
 		case strings.EqualFold(key, "packetization-mode") && value != "":
 			h.mode = value

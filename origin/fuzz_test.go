@@ -63,6 +63,9 @@ func FuzzReceive(f *testing.F) {
 			if out == nil {
 				continue
 			}
+			if again := l.receive(&packet, now); again.packet != nil {
+				t.Fatalf("sequence number %d is taken twice", packet.SequenceNumber)
+			}
 			if _, given := frames[out.Number]; given || out.Number < 100 {
 				t.Fatalf("number %d is given twice, or was before the first", out.Number)
 			}
@@ -107,7 +110,7 @@ func (w *setWriter) bits(v uint32, n int) {
 
 func (w *setWriter) golomb(v uint32) {
 	size := 0
-	for v+1>>size > 1 {
+	for (v+1)>>size > 1 {
 		size++
 	}
 	w.bits(0, size)
@@ -134,6 +137,9 @@ func (w *setWriter) nal(profile byte) []byte {
 func FuzzParameterSet(f *testing.F) {
 	f.Add(uint16(80), uint16(45), uint16(0), uint16(0), uint8(0), true, unhex(f, spsHigh720))
 	f.Add(uint16(120), uint16(34), uint16(0), uint16(4), uint8(2), false, unhex(f, spsHigh1080))
+	for order := range uint8(9) { // zeros in a row, at each place within a byte
+		f.Add(uint16(1023), uint16(1023), uint16(0), uint16(0), order, true, []byte(nil))
+	}
 	f.Fuzz(func(t *testing.T, columns, rows, right, bottom uint16, order uint8, progressive bool, raw []byte) {
 		if w, h, ok := parseSPS(raw); ok != (w != 0 && h != 0) || w > 16384 || h > 16384 {
 			t.Fatalf("%x is of %dx%d, %v", raw, w, h, ok)
@@ -148,7 +154,7 @@ func FuzzParameterSet(f *testing.F) {
 		case 1:
 			s.bits(1, 1)
 			s.golomb(3)
-			s.golomb(uint32(columns))
+			s.golomb(1<<30 - 1) // 30 zeros in a row, twice
 			s.golomb(uint32(order))
 			for i := range uint32(order) {
 				s.golomb(i * uint32(rows))

@@ -25,6 +25,9 @@ func FuzzParseCandidate(f *testing.F) {
 		if i := strings.IndexFunc(c.text, func(r rune) bool { return r != ' ' && unicode.IsSpace(r) }); i >= 0 {
 			t.Fatalf("%q is more than one line, or has more than spaces", c.text)
 		}
+		if strings.Trim(strings.Fields(c.text)[1], "0") == "" {
+			t.Fatalf("%q is handed on with the component 0", c.text)
+		}
 		again, err := parseCandidate(c.text)
 		if err != nil || again != c {
 			t.Fatalf("%+v became %+v, %v", c, again, err)
