@@ -155,6 +155,8 @@ func (m *metrics) ended(err error) {
 		reason = "excess"
 	case errors.Is(err, ErrClosed):
 		reason = "shutdown"
+	case errors.Is(err, ErrMoved):
+		reason = "moved"
 	}
 	m.ends.WithLabelValues(reason).Inc()
 }

@@ -27,10 +27,14 @@ type Subscriber struct {
 	changed chan struct{} // poked when the connection's state or path changes
 	closing chan struct{} // closed by Close
 	done    chan struct{}
+	away    chan struct{} // closed when it is to watch elsewhere
 
 	// Set by Edge.enter before run, never changed.
 	room  *room
 	shard *shard
+
+	// Guarded by Edge.mu.
+	asked bool // to watch elsewhere
 
 	once   sync.Once
 	reason error // set before closing is closed
@@ -46,6 +50,7 @@ type Subscriber struct {
 
 	sources, channels atomic.Int32 // that the subscriber has named and opened
 	listening         atomic.Bool  // the connection opens the feedback
+	ears              atomic.Int32 // those that are told when it is to watch elsewhere
 }
 
 // newSubscriber makes a peer connection and its answer. What it makes is closed again if it fails.
@@ -61,7 +66,7 @@ func (e *Edge) newSubscriber(ctx context.Context, rq SubscribeRequest, began int
 	}
 	s := &Subscriber{
 		edge: e, rq: rq, since: time.Now(),
-		changed: make(chan struct{}, 1), closing: make(chan struct{}), done: make(chan struct{}),
+		changed: make(chan struct{}, 1), closing: make(chan struct{}), done: make(chan struct{}), away: make(chan struct{}),
 	}
 	pc, err := e.api(o, s).NewPeerConnection(cfg)
 	if err != nil {

@@ -16,9 +16,6 @@ var ErrNoOrigin = errors.New("no node can receive a teacher now; try again in a 
 // has to claim the room first. A living home keeps its room, so that a teacher who reloads the page finds the students
 // where they are; a dead or draining one loses it.
 func Home(room directory.Room, self string, members []gossip.Member) (node gossip.Member, err error) {
-	receives := func(m gossip.Member) bool {
-		return m.Alive && !m.Draining && m.Roles.Has(gossip.Origin) && m.URL != ""
-	}
 	at := slices.IndexFunc(members, func(m gossip.Member) bool { return m.ID == self })
 	if i := slices.IndexFunc(members, func(m gossip.Member) bool { return m.ID == room.Home }); i >= 0 {
 		if receives(members[i]) {

@@ -19,7 +19,7 @@ type Report struct {
 	Failed   int            `json:"failed"`
 	Failures map[string]int `json:"failures"`
 	// Packets is how many RTP packets came, each counted once; Lost how many never did, not even after they were asked for;
-	// Duplicates how many came again.
+	// Duplicates how many came again. Those that came by two sessions, while one takes the place of the other, count for both.
 	Packets    uint64 `json:"packets"`
 	Lost       uint64 `json:"lost"`
 	Duplicates uint64 `json:"duplicates"`
@@ -93,8 +93,10 @@ func (s *student) addTo(r *Report, end time.Time) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t := s.tally
-	for _, st := range s.streams {
-		t.add(&st.span)
+	for _, v := range s.viewings {
+		for _, st := range v.streams {
+			t.add(&st.span)
+		}
 	}
 	r.Packets += t.packets
 	r.Lost += t.lost

@@ -27,8 +27,9 @@ type sfu struct {
 	t      *testing.T
 	onRTP  func(rid string, p *rtp.Packet) // set before use, called by many goroutines
 	mux    *http.ServeMux
-	cold   bool // the distance of the home is told at the session alone
-	dropIn int  // every dropIn-th packet to a student is dropped once; 0 drops none
+	cold   bool          // the distance of the home is told at the session alone
+	away   chan struct{} // closed when the students are asked to go; nil tells no events. Set before use
+	dropIn int           // every dropIn-th packet to a student is dropped once; 0 drops none
 	socket *socket
 	ports  ice.UDPMux
 
@@ -65,6 +66,19 @@ func newSFU(t *testing.T) *sfu {
 		s.deleted++
 		s.mu.Unlock()
 		w.WriteHeader(http.StatusOK)
+	})
+	s.mux.HandleFunc("POST /session/{id}/sse", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Location", "stream")
+		w.WriteHeader(http.StatusCreated)
+	})
+	s.mux.HandleFunc("GET /session/{id}/stream", func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, ": hello\n\nevent: viewercount\ndata: {}\n\n") //nolint:errcheck // a test's server
+		w.(http.Flusher).Flush()
+		select {
+		case <-s.away:
+			io.WriteString(w, "event: reconnect\ndata: {}\n\n") //nolint:errcheck // a test's server
+		case <-r.Context().Done():
+		}
 	})
 	s.mux.HandleFunc("HEAD /session/{id}", func(w http.ResponseWriter, _ *http.Request) { w.Header().Set(hopsHeader, "2") })
 	s.Server = httptest.NewServer(s.mux)
@@ -158,6 +172,9 @@ func (s *sfu) answer(w http.ResponseWriter, r *http.Request, pc *webrtc.PeerConn
 	<-gathered
 	w.Header().Set("Content-Type", "application/sdp")
 	w.Header().Set("Location", fmt.Sprintf("/session/%p", pc))
+	if s.away != nil {
+		w.Header().Set("Link", fmt.Sprintf(`</session/%p/sse>; rel=%q; events="reconnect"`, pc, eventsRel))
+	}
 	if !s.cold {
 		w.Header().Set(hopsHeader, "1")
 	}

@@ -26,8 +26,9 @@ type student struct {
 
 	// Guarded by mu.
 	mu         sync.Mutex
-	tally      tally     // of sessions that ended
-	streams    []*stream // of the present session
+	tally      tally      // of sessions that ended
+	viewings   []*viewing // the present session and, for a moment, the one before
+	before     *viewing   // ends when the present one has media
 	bytes      uint64
 	firstMedia time.Time
 	lastMedia  time.Time
@@ -42,7 +43,7 @@ type student struct {
 	silent  int // sessions without media in a row
 	seat    seat
 	avoid   []string       // nodes that failed since the last media
-	parting sync.WaitGroup // requests that the student does not wait for
+	parting sync.WaitGroup // sessions, and requests that the student does not wait for
 }
 
 // run joins, watches, and joins again when a session ends: first at the node that served, then at its fallbacks, then where
@@ -132,7 +133,16 @@ func (s *student) attempt(ctx context.Context, at option) (media bool, err error
 	if err != nil {
 		return false, err
 	}
-	err = v.run(ctx, to, token, name)
+	over := make(chan error, 1)
+	s.parting.Go(func() { over <- v.run(ctx, to, token, name) })
+	select {
+	case err = <-over:
+	case <-v.moved: // it goes on until the next one has media
+		err = errMoved
+		s.mu.Lock()
+		s.before = v
+		s.mu.Unlock()
+	}
 	if media = v.media(); media {
 		s.silent = 0
 	} else {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -34,12 +35,15 @@ type viewing struct {
 	again   bool // the student had media in an earlier session
 	pc      *webrtc.PeerConnection
 	peer    *peer
-	ssrc    uint32 // of the reports
+	ssrc    uint32        // of the reports
+	moved   chan struct{} // closed when the node asks for a session elsewhere
+	left    chan struct{} // closed when that one has media
 
 	// Set by run before the offer is sent.
 	posted time.Time
 
 	// Guarded by the student's mu.
+	streams   []*stream
 	closed    bool
 	firstHere time.Time // media of this session
 	lastHere  time.Time
@@ -57,7 +61,9 @@ func newViewing(s *student) (*viewing, error) {
 	s.mu.Lock()
 	again := !s.firstMedia.IsZero()
 	s.mu.Unlock()
-	v := &viewing{student: s, again: again, pc: pc, peer: newPeer(pc), ssrc: rand.Uint32()}
+	v := &viewing{
+		student: s, again: again, pc: pc, peer: newPeer(pc), ssrc: rand.Uint32(), moved: make(chan struct{}), left: make(chan struct{}),
+	}
 	for _, kind := range []webrtc.RTPCodecType{webrtc.RTPCodecTypeVideo, webrtc.RTPCodecTypeAudio} {
 		_, err := pc.AddTransceiverFromKind(kind, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly})
 		if err != nil {
@@ -65,6 +71,9 @@ func newViewing(s *student) (*viewing, error) {
 		}
 	}
 	pc.OnTrack(v.open)
+	s.mu.Lock()
+	s.viewings = append(s.viewings, v)
+	s.mu.Unlock()
 	return v, nil
 }
 
@@ -96,6 +105,9 @@ func (v *viewing) run(ctx context.Context, to *url.URL, token, node string) erro
 		return fmt.Errorf("connect: %w", err)
 	}
 	s.arrive(node, a, v.again)
+	hearing, deaf := context.WithCancel(ctx)
+	defer deaf()
+	s.parting.Go(func() { v.listenForMove(hearing, a) })
 	return v.watch(ctx, to, a)
 }
 
@@ -138,6 +150,9 @@ func (v *viewing) watch(ctx context.Context, to *url.URL, a answered) error {
 			return v.settle(tick.C)
 		case err := <-v.peer.down:
 			return err
+		case <-v.left:
+			_ = v.settle(tick.C) // the end may cut it short
+			return errMoved
 		case now := <-tick.C:
 			v.care(now, !now.Before(report))
 			if !now.Before(report) {
@@ -175,7 +190,7 @@ func (v *viewing) watch(ctx context.Context, to *url.URL, a answered) error {
 // settle ends the measurement: what is newer does not count, what is missing may still be repaired.
 func (v *viewing) settle(tick <-chan time.Time) error {
 	v.student.mu.Lock()
-	for _, st := range v.student.streams {
+	for _, st := range v.streams {
 		st.span.freeze()
 	}
 	v.student.mu.Unlock()
@@ -194,7 +209,7 @@ func (v *viewing) settle(tick <-chan time.Time) error {
 func (v *viewing) holes() (n int) {
 	v.student.mu.Lock()
 	defer v.student.mu.Unlock()
-	for _, st := range v.student.streams {
+	for _, st := range v.streams {
 		if st.repairs {
 			n += len(st.span.holes)
 		}
@@ -214,7 +229,7 @@ func (v *viewing) care(now time.Time, report bool) {
 	var out []rtcp.Packet
 	v.student.mu.Lock()
 	rr := &rtcp.ReceiverReport{SSRC: v.ssrc}
-	for _, st := range v.student.streams {
+	for _, st := range v.streams {
 		if missing := st.wants(now, nil); len(missing) > 0 {
 			out = append(out, v.nack(st, missing))
 		}
@@ -264,7 +279,7 @@ func (v *viewing) open(track *webrtc.TrackRemote, receiver *webrtc.RTPReceiver) 
 	if v.closed {
 		return
 	}
-	v.student.streams = append(v.student.streams, st)
+	v.streams = append(v.streams, st)
 	v.readers.Go(func() { v.read(track, st) })
 	v.readers.Go(func() { v.listen(receiver, st) })
 }
@@ -306,6 +321,10 @@ func (v *viewing) take(st *stream, h *rtp.Header, packet []byte, now time.Time, 
 		}
 		if v.firstHere.IsZero() {
 			v.firstHere = now
+			if b := s.before; b != nil && b != v {
+				s.before = nil
+				close(b.left)
+			}
 		}
 		s.lastMedia, v.lastHere = now, now
 	}
@@ -349,9 +368,9 @@ func (v *viewing) close() {
 	_ = v.pc.Close() // what it says is about sockets that are gone
 	v.readers.Wait()
 	s.mu.Lock()
-	for _, st := range s.streams {
+	for _, st := range v.streams {
 		s.tally.add(&st.span)
 	}
-	s.streams = nil
+	s.viewings = slices.DeleteFunc(s.viewings, func(o *viewing) bool { return o == v })
 	s.mu.Unlock()
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -12,6 +11,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"lyceum/cmd/node"
 )
 
 // stopGrace is how long a child may take to end by itself.
@@ -78,12 +79,12 @@ func (cs *children) start(name string, args ...string) (*child, error) {
 
 func (cs *children) logFile(name string) string { return filepath.Join(cs.logs, name+".log") }
 
-// stop ends all children and waits for them.
+// stop ends all children and waits for them. A signal would let each node look for another one for its people.
 func (cs *children) stop() {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	for _, c := range cs.all {
-		_ = c.cmd.Process.Signal(syscall.SIGTERM) // an error means that it has ended
+		_ = c.tie.Close()
 	}
 	deadline := time.After(stopGrace)
 	for _, c := range cs.all {
@@ -137,7 +138,7 @@ func (cs *children) endedEarly() (list []*child) {
 	return list
 }
 
-var errLeash = errors.New("the process that started this one has ended")
+var errLeash = fmt.Errorf("the process that started this one has ended: %w", node.ErrAtOnce)
 
 // leash returns a context that ends when standard input does, if tied is true. A process that does not end in good time
 // then is ended: nobody is left who could.

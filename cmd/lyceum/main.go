@@ -16,9 +16,9 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	context.AfterFunc(ctx, func() { // a second Ctrl-C ends at once
+	context.AfterFunc(ctx, func() { // a second signal ends at once
 		again := make(chan os.Signal, 1)
-		signal.Notify(again, os.Interrupt)
+		signal.Notify(again, os.Interrupt, syscall.SIGTERM)
 		<-again
 		os.Exit(1)
 	})
@@ -42,7 +42,7 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(flagError)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(newUp(), newServe(), newCheck(), newPublish(), newWatch(), newRoom(), newToken(), newNodes(),
-		newTree(), newDirectory(), newKeys(), newPKI(), newVersion())
+		newTree(), newDrain(), newUndrain(), newDirectory(), newKeys(), newPKI(), newVersion())
 	return root
 }
 

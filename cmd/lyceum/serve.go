@@ -21,7 +21,8 @@ func newServe() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve --config FILE",
 		Short: "Run one node",
-		Long: "Run one node until it is interrupted. Each key of the configuration file is an environment variable and a flag\n" +
+		Long: "Run one node until it is interrupted; a second interrupt ends it without letting its people go elsewhere first.\n" +
+			"Each key of the configuration file is an environment variable and a flag\n" +
 			"too; a flag wins over the environment, and that over the file. lyceum check prints all keys with their values.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -46,6 +46,7 @@ type Status struct {
 }
 
 func (n *Node) adminHandler() http.Handler {
+	n.countDrain()
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", answerJSON(func(*http.Request) (any, error) { return n.ready() }))
@@ -53,6 +54,10 @@ func (n *Node) adminHandler() http.Handler {
 	mux.HandleFunc("GET /status", answerJSON(func(*http.Request) (any, error) { return n.status(), nil }))
 	mux.HandleFunc("GET /v1/nodes", answerJSON(func(r *http.Request) (any, error) { return n.nodes(r.Context()), nil }))
 	mux.HandleFunc("DELETE /v1/nodes/{node}", answerJSON(n.removeNode))
+	for _, method := range []string{"GET", "POST", "DELETE"} {
+		mux.HandleFunc(method+" /v1/drain", answerJSON(n.drainHere))
+		mux.HandleFunc(method+" /v1/nodes/{node}/drain", answerJSON(n.drainThere))
+	}
 	mux.HandleFunc("GET /v1/directory/snapshot", n.snapshot)
 	mux.HandleFunc("POST /v1/directory/restore", answerJSON(n.restore))
 	mux.HandleFunc("GET /v1/keys", answerJSON(func(r *http.Request) (any, error) { return n.keyList(r.Context()), nil }))
@@ -91,9 +96,12 @@ func adminError(err error) error {
 	return &wish.Error{Status: http.StatusServiceUnavailable, Detail: err.Error(), RetryAfter: 2 * time.Second}
 }
 
-// ready says whether this node can do its work: it knows rooms, or it has a directory to ask. A directory that loses its
-// leader later does not keep people out of the rooms that are known.
+// ready says whether this node can do its work: it wants people, and it knows rooms or has a directory to ask. A directory
+// that loses its leader later does not keep people out of the rooms that are known.
 func (n *Node) ready() (any, error) {
+	if n.drain.on() {
+		return nil, errDraining
+	}
 	st := n.rooms.Status()
 	if !st.Ready && st.Rooms == 0 {
 		return nil, errors.New("the directory of rooms has no leader yet")
@@ -301,6 +309,9 @@ func (n *Node) peerHandler() http.Handler {
 	mux.HandleFunc("GET /rooms/{room}", answerJSON(func(r *http.Request) (any, error) {
 		return n.localRoom(r.PathValue("room")), nil
 	}))
+	for _, method := range []string{"GET", "POST", "DELETE"} {
+		mux.HandleFunc(method+" /drain", answerJSON(n.drainHere))
+	}
 	mux.HandleFunc("GET /about", answerJSON(func(*http.Request) (any, error) { return n.about(), nil }))
 	return mux
 }

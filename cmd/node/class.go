@@ -71,6 +71,11 @@ func (n *Node) redeem(a ticket.Action) func(room, raw string) (ticket.Grant, err
 				Status: http.StatusForbidden, Detail: "node " + n.cfg.Node + " does not do that any more; join the room again",
 			}
 		}
+		if n.drain.on() { // whoever gave the ticket had not heard of it; whoever comes with a token is sent on
+			return ticket.Grant{}, &wish.Error{
+				Status: http.StatusServiceUnavailable, Detail: errDraining.Error() + "; join the room again", RetryAfter: time.Second,
+			}
+		}
 		g, err := n.desk.Redeem(raw, room, a, time.Now())
 		if err != nil {
 			return g, err

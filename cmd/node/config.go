@@ -31,6 +31,10 @@ type Config struct {
 	// Seats is how many students the node serves at once. 0 means 2,000.
 	Seats int `koanf:"seats"`
 
+	// Grace is how many seconds a node that is told to end (SIGTERM) gives its people to go elsewhere. 0 means 10, and -1
+	// ends at once. Whatever stops the node must wait for longer.
+	Grace int `koanf:"grace"`
+
 	HTTP      HTTP      `koanf:"http"`
 	Admin     Admin     `koanf:"admin"`
 	WebRTC    WebRTC    `koanf:"webrtc"`
@@ -177,6 +181,9 @@ func (c Config) WithDefaults() Config {
 	if c.Seats == 0 {
 		c.Seats = 2000
 	}
+	if c.Grace == 0 {
+		c.Grace = 10
+	}
 	if len(c.Directory.Voters) == 0 && c.Directory.Expect == 0 && len(c.Gossip.Seeds) == 0 && c.Node != "" {
 		c.Directory.Voters = []string{c.Node}
 	}
@@ -248,6 +255,10 @@ func (c Config) Validate() error {
 	}
 	if c.Seats < 0 {
 		bad("seats", "%d is less than nobody", c.Seats)
+	}
+
+	if c.Grace < -1 || c.Grace > 3600 {
+		bad("grace", "%d is not between 1 and 3600 seconds, nor -1 to end at once", c.Grace)
 	}
 
 	hostPort("admin.listen", c.Admin.Listen)

@@ -71,6 +71,7 @@ type Node struct {
 	origin   *origin.Origin
 	edge     *edge.Edge
 	peers    *peers
+	drain    drainer
 	counts   counts
 	whip     *wish.Handler
 	whep     *wish.Handler
@@ -264,13 +265,26 @@ func (n *Node) openMedia() error {
 	return nil
 }
 
-// Run serves until ctx is done, then ends all sessions and what New opened. When one part fails or ends by itself, the
-// others end too.
-func (n *Node) Run(ctx context.Context) error {
+// Run serves until ctx is done, gives its people their grace to go elsewhere unless the cause is ErrAtOnce, then ends all
+// sessions and what New opened. When one part fails or ends by itself, the others end too.
+func (n *Node) Run(asked context.Context) error {
 	defer n.sockets.Close()
 	defer n.closeMux()
 	defer n.locator.Close()
-	g, ctx := errgroup.WithContext(ctx)
+	serving, end := context.WithCancel(context.WithoutCancel(asked))
+	defer end()
+	g, ctx := errgroup.WithContext(serving)
+	g.Go(func() error {
+		select {
+		case <-ctx.Done():
+		case <-asked.Done():
+			defer end()
+			if !errors.Is(context.Cause(asked), ErrAtOnce) {
+				n.depart(ctx)
+			}
+		}
+		return nil
+	})
 	// The links let the children go elsewhere without a gap, which takes the tracks and the connections.
 	linked, part := context.WithCancel(context.WithoutCancel(ctx))
 	defer part()
@@ -283,6 +297,7 @@ func (n *Node) Run(ctx context.Context) error {
 			return n.links.Run(ctx, n.hub)
 		},
 		"origin": n.origin.Run, "edge": n.edge.Run, "peers": n.peers.Run, "certificates": n.renewCertificates, "keys": n.followKeys,
+		"drain":   n.followDrain,
 		"routing": func(ctx context.Context) error { return n.table.Run(ctx, n.gossip) },
 		"rooms":   n.followRooms, "memory": giveBack,
 		"http":  func(ctx context.Context) error { return n.serve(ctx, n.sockets.HTTP, n.public, n.secure.config()) },

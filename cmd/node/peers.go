@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -83,7 +84,18 @@ func (p *peers) room(ctx context.Context, node, room string) (LocalRoom, error) 
 
 // get asks a node for a path and decodes the JSON of its answer.
 func (p *peers) get(ctx context.Context, node, path string, out any) error {
-	rq, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+node+path, nil)
+	return p.call(ctx, http.MethodGet, node, path, nil, out)
+}
+
+// call sends a node a request, with in as JSON unless it is nil, and decodes the JSON of its answer.
+func (p *peers) call(ctx context.Context, method, node, path string, in, out any) error {
+	var body bytes.Buffer
+	if in != nil {
+		if err := json.NewEncoder(&body).Encode(in); err != nil {
+			return fmt.Errorf("ask %s: %w", node, err)
+		}
+	}
+	rq, err := http.NewRequestWithContext(ctx, method, "http://"+node+path, &body)
 	if err != nil {
 		return fmt.Errorf("ask %s: %w", node, err)
 	}

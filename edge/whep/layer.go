@@ -37,11 +37,21 @@ type layer struct {
 	Active  bool   `json:"active"`
 }
 
-// Extend serves the layer selection of a session: GET tells what there is, POST chooses.
+// Extend serves what a session has below its URL.
 func (s *session) Extend(w http.ResponseWriter, r *http.Request, name string) error {
-	if name != "layer" {
-		return &wish.Error{Status: http.StatusNotFound, Detail: "a session has a layer selection below it, and nothing else"}
+	switch name {
+	case "layer":
+		return s.layer(w, r)
+	case "sse":
+		return s.openEvents(w, r)
+	case "events":
+		return s.events(w, r)
 	}
+	return &wish.Error{Status: http.StatusNotFound, Detail: "a session has its layer selection and its events below it, and nothing else"}
+}
+
+// layer serves the layer selection of a session: GET tells what there is, POST chooses.
+func (s *session) layer(w http.ResponseWriter, r *http.Request) error {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
 	case http.MethodPost:

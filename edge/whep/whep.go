@@ -73,8 +73,11 @@ func (s *session) Restart(ctx context.Context, f wish.Fragment) (wish.Fragment, 
 	return wish.FragmentOf(answer)
 }
 
-// Describe tells what is shown, and how far the home of the room is once that is known.
+// Describe tells what is shown, how far the home of the room is once that is known, and where a new session has its events.
 func (s *session) Describe(h http.Header) {
+	if at := h.Get("Location"); at != "" {
+		h.Add("Link", "<"+at+`/sse>; rel="urn:ietf:params:whep:ext:core:server-sent-events"; events="reconnect"`)
+	}
 	h.Set(wish.HeaderPicture, s.s.Showing().String())
 	if hops, ok := s.s.Hops(); ok {
 		h.Set(wish.HeaderHops, strconv.Itoa(hops))

@@ -57,7 +57,7 @@ type Node struct {
 
 	c        *Cluster
 	cfg      node.Config
-	stop     context.CancelFunc
+	stop     func()
 	ended    chan struct{}
 	Registry *prometheus.Registry
 }
@@ -166,9 +166,9 @@ func (n *Node) Start() {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
+	ctx, stop := context.WithCancelCause(context.Background())
 	ended := make(chan struct{})
-	n.stop, n.ended = stop, ended
+	n.stop, n.ended = func() { stop(node.ErrAtOnce) }, ended
 	go func() {
 		defer close(ended)
 		if err := nd.Run(ctx); err != nil {
@@ -186,7 +186,7 @@ func logLevel() slog.Level {
 	return slog.LevelWarn
 }
 
-// Stop ends the node in order and waits for it.
+// Stop ends the node in order, without a grace for its people, and waits for it.
 func (n *Node) Stop() {
 	n.stop()
 	<-n.ended

@@ -35,6 +35,8 @@ type Mesh struct {
 	Took time.Duration `json:"-"`
 
 	cmd *exec.Cmd
+	// end asks the command to end, once: the second time it would not end its nodes in order.
+	end func() error
 }
 
 // Binary builds the command once for all tests of a process and returns its path.
@@ -71,7 +73,8 @@ func Start(t testing.TB, args ...string) *Mesh {
 	}
 	var stderr bytes.Buffer
 	m.cmd.Stderr = &stderr
-	m.cmd.Cancel = func() error { return m.cmd.Process.Signal(syscall.SIGTERM) }
+	m.end = sync.OnceValue(func() error { return m.cmd.Process.Signal(syscall.SIGTERM) })
+	m.cmd.Cancel = m.end
 	m.cmd.WaitDelay = 20 * time.Second
 	began := time.Now()
 	if err := m.cmd.Start(); err != nil {
@@ -108,7 +111,7 @@ func (m *Mesh) Stop(t testing.TB) {
 	if m.cmd.ProcessState != nil {
 		return
 	}
-	_ = m.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
+	_ = m.end() // it may have ended
 	if err := m.cmd.Wait(); err != nil {
 		t.Logf("lyceum up ended: %v", err)
 	}

@@ -56,6 +56,12 @@ export function repairSound(sdp: string): string {
   return sdp.replace(/^(a=rtpmap:(\d+) opus\/48000\/2)\r\n(?!a=rtcp-fb:\2 nack\r\n)/gim, '$1\r\na=rtcp-fb:$2 nack\r\n')
 }
 
+/** stateOf is the state of a connection. It is closed too when the node has ended it: browsers go on to call it connected. */
+export function stateOf(peer: RTCPeerConnection): RTCPeerConnectionState {
+  const ended = peer.getTransceivers().some(({ sender, receiver }) => (sender.transport ?? receiver.transport)?.state === 'closed')
+  return ended ? 'closed' : peer.connectionState
+}
+
 /** hangUp ends a session at its node. Nobody waits for it: a node that is gone has ended it already. */
 export function hangUp(fetcher: Fetch, session: string): void {
   if (!session) return

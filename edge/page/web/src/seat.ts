@@ -65,6 +65,10 @@ const again = 3000
 const good = 5000
 /** A node that failed is believed dead for this long even if another node still recommends it, ms. */
 const shun = 15_000
+/** How long a session that takes the place of another may show nothing before it does so all the same, ms. */
+const overlap = 3000
+/** How often it is looked at meanwhile, ms. */
+const glance = 100
 /** The longest that we wait for a class that claims to be live and sends nothing, ms. */
 const longestPatience = 30_000
 
@@ -91,6 +95,8 @@ export class Seat {
   private run: AbortController | null = null
   private nap: AbortController | null = null
   private viewing: Viewing | null = null
+  /** The session that its node wants to end; it is shown until the next one shows something. */
+  private old: Viewing | null = null
   private sharing = new Sharing()
   private starvedInARow = 0
   private sat = false
@@ -127,6 +133,7 @@ export class Seat {
     this.run = null
     this.viewing?.close()
     this.viewing = null
+    this.part()
     this.store.patch({ phase: 'ended', trouble: { kind: 'left' }, ...nothing })
   }
 
@@ -144,9 +151,10 @@ export class Seat {
   private async watch(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       const asked = this.plan.next()
-      let trouble: Trouble
+      let trouble: Trouble | 'moved'
       try {
         const { viewing, node, why } = await this.sit(asked, signal)
+        if (this.old) await this.shows(viewing, this.old, signal)
         if (signal.aborted) {
           viewing.close()
           return
@@ -154,6 +162,7 @@ export class Seat {
         this.plan.served(node)
         this.sat = true
         this.store.patch({ node, why, ...nothing, stream: viewing.stream, screen: viewing.screen, showing: 'all' })
+        this.part()
         this.sharing = new Sharing()
         const { choice } = this.store.get()
         if (choice !== 'auto') void this.learn(viewing.choose(choice, signal))
@@ -161,6 +170,10 @@ export class Seat {
         this.viewing = viewing
         try {
           trouble = await this.stay(viewing, node, signal, () => (begun = this.world.now()))
+          if (trouble === 'moved' && this.viewing === viewing) {
+            this.viewing = null
+            this.old = viewing
+          }
         } finally {
           if (this.viewing === viewing) {
             this.viewing = null
@@ -168,6 +181,12 @@ export class Seat {
           }
         }
         if (signal.aborted) return
+        if (trouble === 'moved') {
+          // The node that sends us away knows best where to.
+          this.plan.lost(true)
+          this.store.patch({ moves: this.store.get().moves + 1 })
+          continue
+        }
         const lasted = this.world.now() - begun >= good
         const gone = trouble.kind === 'unreachable'
         if (!lasted || gone) this.avoid(node)
@@ -182,13 +201,28 @@ export class Seat {
         this.plan.failed(no)
         // Somebody who sat already may meet one node that knows less than the others; all in a row are believed.
         if (trouble.kind === 'browser' || (no && (!this.sat || this.plan.unanimous))) {
+          this.part()
           this.store.patch({ phase: 'ended', trouble, ...nothing })
           return
         }
       }
-      this.store.patch({ phase: this.sat ? 'reconnecting' : 'joining', trouble, bitrate: 0 })
+      if (this.old?.connection() !== 'connected') this.store.patch({ phase: this.sat ? 'reconnecting' : 'joining', trouble, bitrate: 0 })
       await this.sleep(pause(this.plan.attempt, this.world.random), signal)
     }
+  }
+
+  /** shows waits until a session shows something, or until the old one does not any more, but not for long. */
+  private async shows(viewing: Viewing, old: Viewing, signal: AbortSignal): Promise<void> {
+    for (const end = this.world.now() + overlap; !signal.aborted && this.world.now() < end; ) {
+      if ((await viewing.look()).bytes > 0 || old.connection() !== 'connected') return
+      await this.world.wait(glance, signal)
+    }
+  }
+
+  /** part ends the session that another one takes the place of. */
+  private part(): void {
+    this.old?.close()
+    this.old = null
   }
 
   /** sit asks one node for a seat and opens the session where it says. */
@@ -216,7 +250,7 @@ export class Seat {
   }
 
   /** stay watches over the session until it is lost. */
-  private async stay(viewing: Viewing, node: NodeRef, signal: AbortSignal, onConnected: () => void): Promise<Trouble> {
+  private async stay(viewing: Viewing, node: NodeRef, signal: AbortSignal, onConnected: () => void): Promise<Trouble | 'moved'> {
     const { now } = this.world
     const patience = Math.min(longestPatience, starved * 2 ** this.starvedInARow)
     const dog = new Watchdog(now(), patience)
@@ -227,6 +261,7 @@ export class Seat {
     while (!signal.aborted) {
       await this.world.wait(step, signal)
       if (signal.aborted) break
+      if (connected && viewing.moving()) return 'moved'
       const picture = await viewing.look()
       verdict = dog.look({ now: now(), connection: viewing.connection(), bytes: picture.bytes })
       if (verdict.kind === 'silent' && verdict.probe) verdict = dog.heard(now(), await this.ask(node, signal))

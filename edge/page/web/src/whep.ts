@@ -1,7 +1,8 @@
 // Watching: one WHEP session in this browser.
 
 import { ask, type Fetch } from './api'
-import { hangUp, negotiate, newPeer, num, order, repairSound, reportsOf, roundTrip, type Report } from './rtc'
+import { listen } from './events'
+import { hangUp, negotiate, newPeer, num, order, repairSound, reportsOf, roundTrip, stateOf, type Report } from './rtc'
 
 /** Picture is what the student's side of the connection shows at one moment. */
 export interface Picture {
@@ -37,6 +38,8 @@ export interface Viewing {
   readonly screen: MediaStream
   readonly node: string
   connection(): RTCPeerConnectionState
+  /** moving tells whether the node has asked for another session in the place of this one. */
+  moving(): boolean
   look(): Promise<Picture>
   /** shown asks the node what it shows us. */
   shown(signal?: AbortSignal): Promise<Shown>
@@ -80,16 +83,20 @@ export async function view(fetcher: Fetch, url: string, token: string, signal?: 
       // Without preferences the browser offers all that it has; the node takes what the class uses.
     }
     const session = await negotiate(fetcher, peer, url, token, gather, signal, repairSound)
+    let moving = false
+    const deaf = listen(session.url, () => (moving = true))
     return {
       stream,
       screen,
       node: session.node,
-      connection: () => peer.connectionState,
+      connection: () => stateOf(peer),
+      moving: () => moving,
       look: async () => pictureOf(reportsOf(await peer.getStats()), performance.now(), display.receiver.track.id),
       shown: (signal) => layer(fetcher, session.url, { method: 'GET' }, signal),
       choose: (choice, signal) =>
         layer(fetcher, session.url, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(bodies[choice]) }, signal),
       close: () => {
+        deaf()
         if (peer.signalingState === 'closed') return
         hangUp(fetcher, session.url)
         peer.close()

@@ -1,7 +1,7 @@
 // Publishing: one WHIP session in this browser.
 
 import type { Fetch } from './api'
-import { chosenPair, hangUp, negotiate, newPeer, num, order, reportsOf, roundTrip, type Report } from './rtc'
+import { chosenPair, hangUp, negotiate, newPeer, num, order, reportsOf, roundTrip, stateOf, type Report } from './rtc'
 import { bitrate } from './whep'
 
 /** The three sizes of the picture, smallest first. A student on a thin line gets `q`, one on a good line `f`. */
@@ -108,7 +108,7 @@ export async function publish(
     const session = await negotiate(fetcher, peer, url, token, 1000, signal)
     return {
       node: session.node,
-      connection: () => peer.connectionState,
+      connection: () => stateOf(peer),
       look: async () => outputOf(reportsOf(await peer.getStats()), performance.now()),
       replace: async (next) => {
         if (next.video !== undefined) await video.sender.replaceTrack(next.video)

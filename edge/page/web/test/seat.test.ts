@@ -52,6 +52,12 @@ class Mesh {
   screen: 'off' | 'still' | 'moving' = 'off'
   lookedAt = 0
   readonly chosen: string[] = []
+  /** Nodes that want their students to watch elsewhere. */
+  readonly drained = new Set<string>()
+  /** How long a new session shows nothing, ms. */
+  delay = 0
+  /** Which sessions are open, in the order of their beginning. */
+  readonly open: string[] = []
 
   readonly view = (_fetch: unknown, url: string, token: string): Promise<Viewing> => {
     const { host, pathname } = new URL(url)
@@ -60,14 +66,17 @@ class Mesh {
     if (this.full.has(host)) return Promise.reject(new Refusal(503, 'Full', 'This node is full.'))
     let bytes = 0
     let frames = 0
+    const begun = Date.now()
+    this.open.push(host)
     let screenFrames = 0
     return Promise.resolve({
       stream: {} as MediaStream,
       screen: {} as MediaStream,
       node: `http://${host}`,
       connection: () => (this.walled.has(host) ? 'connecting' : this.alive.has(host) ? 'connected' : 'disconnected') as RTCPeerConnectionState,
+      moving: () => this.drained.has(host),
       look: () => {
-        if (this.alive.has(host) && this.live && !this.mute.has(host)) bytes += 1000
+        if (this.alive.has(host) && this.live && !this.mute.has(host) && Date.now() - begun >= this.delay) bytes += 1000
         if (bytes > 0 && this.picture === 'all') frames += 15
         const zero = { framesDecoded: frames, framesPerSecond: 0, width: 0, height: 0, audioLevel: 0, rtt: 0, packetsLost: 0, packetsReceived: 0 }
         if (this.screen === 'moving') screenFrames += 5
@@ -83,6 +92,7 @@ class Mesh {
         return Promise.resolve({ picture: 'as wished', screen: this.screen !== 'off' })
       },
       close: () => {
+        this.open.splice(this.open.indexOf(host), 1)
         this.closed++
       },
     })
@@ -165,6 +175,43 @@ describe('Seat', () => {
     const asked = mesh.lookedAt
     await pass(10_000)
     expect(mesh.lookedAt).toBe(asked)
+  })
+
+  it('opens the next session before it ends the one that its node wants to end', async () => {
+    const mesh = new Mesh()
+    const seat = mesh.seat()
+    seat.start()
+    await pass(6000)
+    const before = seat.store.get().stream
+    mesh.drained.add('a')
+    mesh.best = 'b'
+    mesh.delay = 900
+    await pass(1000)
+    // The picture of the old session stays until the new one has its own.
+    expect(mesh.open).toEqual(['a', 'b'])
+    expect(seat.store.get()).toMatchObject({ phase: 'live', stream: before, trouble: null })
+    await pass(2000)
+    expect(mesh.open).toEqual(['b'])
+    expect(seat.store.get()).toMatchObject({ phase: 'live', moves: 1, trouble: null })
+    expect(seat.store.get().node?.id).toBe('b')
+    expect(seat.store.get().stream).not.toBe(before)
+    seat.leave()
+    expect(mesh.open).toEqual([])
+  })
+
+  it('leaves both sessions when it is left between them', async () => {
+    const mesh = new Mesh()
+    const seat = mesh.seat()
+    seat.start()
+    await pass(6000)
+    mesh.drained.add('a')
+    mesh.best = 'b'
+    mesh.delay = 5000
+    await pass(1000)
+    expect(mesh.open).toEqual(['a', 'b'])
+    seat.leave()
+    await pass(1000)
+    expect(mesh.open).toEqual([])
   })
 
   it('takes its choice along to another node', async () => {
