@@ -22,6 +22,7 @@ func drained(t *testing.T, m *up.Mesh, node string) {
 // The student's page is asked to leave its node and shows the class on; the teacher's page finds another node when its home
 // is emptied.
 func TestNodesAreDrainedUnderAClass(t *testing.T) {
+	laboratory(t)
 	m := up.Start(t)
 	teacher := Open(t, "teacher", m.Teacher.Page, desktop)
 	teacher.Click(`#go-live`)

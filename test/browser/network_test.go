@@ -127,6 +127,7 @@ func served(t *testing.T, m *up.Mesh) string {
 }
 
 func TestChromiumOnANetworkThatNarrowsAndWidens(t *testing.T) {
+	laboratory(t)
 	const wide, narrow = 2_000_000, 300_000
 	m := up.Start(t, "--demo")
 	tab := Open(t, "student", m.Nodes[1].URL+"/", desktop)
