@@ -248,11 +248,8 @@ func (s *school) judge(what string, a, b Seen, allowed float64) {
 	const (
 		spared = 3 // pictures that a busy machine may leave out
 		pleas  = 2 // a new source and a late join may need one each
+		coarse = 1 // the first keyframe of an encoder can be so coarse that its sum is read wrong, by both browsers alike
 	)
-	coarse := 0
-	if strings.HasPrefix(what, "AV1") {
-		coarse = 1 // the first keyframe of Chromium's encoder: both browsers read the same wrong sum in it
-	}
 	froze := b.FreezesDuration - a.FreezesDuration
 	switch {
 	case b.Wrong-a.Wrong > coarse:
