@@ -46,8 +46,8 @@ func parts(kinds []media.Kind) []part {
 	return list
 }
 
-// kindsOf are the tracks that a room can have.
-func kindsOf() map[string]media.Kind {
+// roomTracks are the tracks that a room can have.
+func roomTracks() map[string]media.Kind {
 	return map[string]media.Kind{
 		media.Camera: media.Video, media.Screen: media.Video, media.Microphone: media.Audio, media.ScreenSound: media.Audio,
 	}

@@ -206,11 +206,11 @@ func (l *leg) forward(p *pump, now int64) {
 			if it.late && l.kind == media.Audio {
 				continue // what followed it is gone, and would be missed
 			}
-			l.run(p, &it.Packet, &it.vp8, it.Timestamp, now)
+			l.run(p, &it.Packet, &it.desc, it.Timestamp, now)
 		case forward.Continue:
 			switch {
 			case l.pulling && l.old && it.Number > l.next && it.Flags.Has(media.Key|media.First):
-				l.run(p, &it.Packet, &it.vp8, it.Timestamp, now)
+				l.run(p, &it.Packet, &it.desc, it.Timestamp, now)
 			case !l.pulling || it.Number < l.next:
 				l.live(p, it, now)
 			}
@@ -228,10 +228,10 @@ func (l *leg) live(p *pump, it *item, now int64) {
 		l.lose(&it.Packet, now)
 		return
 	} else if again {
-		l.run(p, &it.Packet, &it.vp8, it.Timestamp, now)
+		l.run(p, &it.Packet, &it.desc, it.Timestamp, now)
 		return
 	}
-	l.send(p, &it.Packet, &it.vp8, it.fill, now)
+	l.send(p, &it.Packet, &it.desc, it.fill, now)
 }
 
 // gap looks at what is missing before a packet: so much that numbers are best begun again with it, or so much that the
@@ -256,7 +256,7 @@ func (l *leg) lose(pkt *media.Packet, now int64) {
 
 // run starts a run of numbers at a packet: a keyframe's first, or any of sound. Video is pulled from the ring from here on,
 // because packets of the keyframe may have come before its first.
-func (l *leg) run(p *pump, pkt *media.Packet, d *forward.VP8, head uint32, now int64) {
+func (l *leg) run(p *pump, pkt *media.Packet, d *forward.Descriptor, head uint32, now int64) {
 	if layer, playing := l.selector.Playing(); playing && layer != pkt.Layer {
 		p.tally.switches++
 	}
@@ -300,7 +300,7 @@ func (l *leg) replay(p *pump, layer media.Layer, limit uint64, now int64) bool {
 }
 
 // descriptor reads that of the scratch packet.
-func (l *leg) descriptor(p *pump) forward.VP8 { return p.plan.format.Parse(&p.scratch) }
+func (l *leg) descriptor(p *pump) forward.Descriptor { return p.plan.format.Parse(&p.scratch) }
 
 // pull sends what is due from the ring, until the leg has caught up with the present.
 func (l *leg) pull(p *pump, now int64) {
@@ -389,7 +389,7 @@ func (l *leg) miss(p *pump, now int64) {
 
 // send gives a packet its place and writes it with some padding, unless it was written before or is of a level that the
 // subscriber does not get. It reports whether it wrote it.
-func (l *leg) send(p *pump, pkt *media.Packet, d *forward.VP8, fill uint8, now int64) bool {
+func (l *leg) send(p *pump, pkt *media.Packet, d *forward.Descriptor, fill uint8, now int64) bool {
 	level := l.levels.Of(pkt)
 	if pkt.Flags.Level() > level {
 		l.rewriter.Skip(pkt.Number)

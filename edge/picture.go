@@ -14,7 +14,7 @@ const (
 	soundRate = 40_000
 	// soundRepair is how much sound may be sent again, in bytes per second: 50 packets of up to 200 bytes, a fifth of them.
 	soundRepair = 2000
-	// maxProbers is how many students of a room are probed for at once. The others take their turn.
+	// maxProbers is how many students of a pump are probed for before no further burst begins. The others take their turn.
 	maxProbers = 32
 	// tolerable is by what factor the rest of a layer may be too much until there is a keyframe of the next.
 	tolerable = 1.25

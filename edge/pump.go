@@ -35,7 +35,7 @@ const (
 // item is a packet of a batch, and what was learnt about it once for all legs.
 type item struct {
 	media.Packet
-	vp8  forward.VP8
+	desc forward.Descriptor
 	late bool  // a later packet of its source came before it
 	fill uint8 // bytes that make it as large as the next one
 }
@@ -236,7 +236,7 @@ func (p *pump) serve(now int64) {
 	}
 	for i := range p.batch[:p.n] {
 		it := &p.batch[i]
-		it.vp8 = p.plan.format.Parse(&it.Packet)
+		it.desc = p.plan.format.Parse(&it.Packet)
 	}
 	p.even()
 	p.wants, p.missing, p.replays = 0, 0, false

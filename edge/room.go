@@ -73,7 +73,7 @@ func (r *room) leaveLocked(s *shard) {
 // newShardLocked begins a shard. It ends with the room.
 func (r *room) newShardLocked() *shard {
 	s := &shard{pumps: map[string]*pump{}}
-	for track, kind := range kindsOf() {
+	for track, kind := range roomTracks() {
 		t, release := r.edge.cfg.Hub.Acquire(media.TrackID{Room: r.name, Name: track})
 		p := newPump(t, kind, release, r.edge.cfg.Fan, r.edge.metrics, r.edge.now)
 		p.turned = s.steer

@@ -33,16 +33,16 @@ func FormatOf(mimeType string) Format {
 }
 
 // Parse reads the identifiers of a packet. It returns the zero value where there are none.
-func (f Format) Parse(p *media.Packet) VP8 {
+func (f Format) Parse(p *media.Packet) Descriptor {
 	switch {
 	case f == FormatVP8:
 		return ParseVP8(p.Payload)
 	case f == FormatVP9:
 		d, ok := media.ParseVP9(p.Payload)
 		if !ok {
-			return VP8{}
+			return Descriptor{}
 		}
-		v := VP8{IDs: IDs{Picture: d.Picture, TL0: d.TL0}, pictureAt: d.PictureAt, tl0At: d.TL0At, mask: narrow}
+		v := Descriptor{IDs: IDs{Picture: d.Picture, TL0: d.TL0}, pictureAt: d.PictureAt, tl0At: d.TL0At, mask: narrow}
 		if d.Wide {
 			v.mask = wide
 		}
@@ -51,9 +51,9 @@ func (f Format) Parse(p *media.Packet) VP8 {
 		// The number is the first thing behind the flags; the byte before is the descriptor's length.
 		const at = 1 + media.FrameAt
 		if len(p.Payload) < at+2 {
-			return VP8{}
+			return Descriptor{}
 		}
-		return VP8{IDs: IDs{Picture: binary.BigEndian.Uint16(p.Payload[at:])}, pictureAt: at, mask: whole}
+		return Descriptor{IDs: IDs{Picture: binary.BigEndian.Uint16(p.Payload[at:])}, pictureAt: at, mask: whole}
 	}
-	return VP8{}
+	return Descriptor{}
 }

@@ -62,12 +62,12 @@ func TestSkippedNumbersLeaveNoHole(t *testing.T) {
 		packet := func(i int) *media.Packet {
 			return &media.Packet{Source: 1, Number: first + uint64(i), Timestamp: uint32(i)}
 		}
-		r.Begin(packet(0), &VP8{}, 0, 90000, 0)
+		r.Begin(packet(0), &Descriptor{}, 0, 90000, 0)
 		var out Sent
 		for i, k := range kind {
 			switch k {
 			case 0:
-				if !r.Rewrite(packet(i), &VP8{}, 0, &out) || out.Index != index[i] {
+				if !r.Rewrite(packet(i), &Descriptor{}, 0, &out) || out.Index != index[i] {
 					t.Fatalf("round %d: number %d is at %d, want %d", round, i, out.Index, index[i])
 				}
 			case 1:
@@ -81,7 +81,7 @@ func TestSkippedNumbersLeaveNoHole(t *testing.T) {
 				continue
 			}
 			before, near := r.Next(), head-late < skipSpan
-			switch ok := r.Rewrite(packet(late), &VP8{}, 0, &out); {
+			switch ok := r.Rewrite(packet(late), &Descriptor{}, 0, &out); {
 			case kind[late] == 1 && ok:
 				t.Fatalf("round %d: number %d was left out and is sent at %d", round, late, out.Index)
 			case kind[late] != 1 && near && (!ok || out.Index != index[late]):
@@ -101,30 +101,30 @@ func TestARunAfterASkipContinues(t *testing.T) {
 	var out Sent
 	write := func(n, want uint64) {
 		t.Helper()
-		if !r.Rewrite(packet(n), &VP8{}, 0, &out) || out.Index != want {
+		if !r.Rewrite(packet(n), &Descriptor{}, 0, &out) || out.Index != want {
 			t.Errorf("number %d is at %d, want %d", n, out.Index, want)
 		}
 	}
-	r.Begin(packet(1000), &VP8{}, 1000, 90000, 0)
+	r.Begin(packet(1000), &Descriptor{}, 1000, 90000, 0)
 	write(1000, 100)
 	r.Skip(1001)
 	r.Skip(1001) // the same again
 	write(1002, 101)
 	r.Skip(1003)
-	r.Begin(packet(1100), &VP8{}, 1100, 90000, 0) // what is between is given up
+	r.Begin(packet(1100), &Descriptor{}, 1100, 90000, 0) // what is between is given up
 	write(1100, 102)
 	r.Skip(1101)
 	write(1102, 103)
 	write(1002, 101)
-	if r.Rewrite(packet(1001), &VP8{}, 0, &out) {
+	if r.Rewrite(packet(1001), &Descriptor{}, 0, &out) {
 		t.Error("what was left out of the run before is sent")
 	}
-	r.Begin(packet(1000), &VP8{}, 1102, 90000, 0) // a replay, now with everything
+	r.Begin(packet(1000), &Descriptor{}, 1102, 90000, 0) // a replay, now with everything
 	for n := range uint64(5) {
 		write(1000+n, 104+n)
 	}
 	r.Skip(1005)
-	if n := testing.AllocsPerRun(100, func() { r.Rewrite(packet(1003), &VP8{}, 0, &out); r.Skip(1006) }); n > 1 { // the packet
+	if n := testing.AllocsPerRun(100, func() { r.Rewrite(packet(1003), &Descriptor{}, 0, &out); r.Skip(1006) }); n > 1 { // the packet
 		t.Errorf("%v allocations", n)
 	}
 }
@@ -154,7 +154,7 @@ func TestIdentifiersOfVP9AndAV1AreContinued(t *testing.T) {
 	if got, _ := media.SplitDescriptor(av1.Payload); got[0] != 0xc1 || got[1] != 1 || got[2] != 2 {
 		t.Errorf("AV1 was made %x", av1.Payload)
 	}
-	if d := FormatAV1.Parse(&media.Packet{Payload: av1.Payload}); d != (VP8{}) {
+	if d := FormatAV1.Parse(&media.Packet{Payload: av1.Payload}); d != (Descriptor{}) {
 		t.Errorf("without a descriptor AV1 says %+v", d)
 	}
 }

@@ -59,7 +59,7 @@ func NewRewriter(sequence uint16, timestamp uint32) Rewriter {
 
 // Begin starts a run at p, which follows what was sent last without a hole. The descriptor d is that of p, head is the
 // publisher's newest timestamp in the layer of p, and rate is that of the codec's clock in Hz.
-func (r *Rewriter) Begin(p *media.Packet, d *VP8, head, rate uint32, now int64) {
+func (r *Rewriter) Begin(p *media.Packet, d *Descriptor, head, rate uint32, now int64) {
 	r.former = run{}
 	if used := r.next > r.run.base; used && r.time.steady(p) && p.Number > r.run.head {
 		r.former, r.former.live = r.run, r.time.live
@@ -91,7 +91,7 @@ func (r *Rewriter) Due(p *media.Packet, now int64) bool { return r.time.due(p.Ti
 
 // Rewrite fills in s for p, whose descriptor is d. It returns false for a packet from before the run that fits no hole of
 // the one before. The same packet gets the same answer again.
-func (r *Rewriter) Rewrite(p *media.Packet, d *VP8, now int64, s *Sent) bool {
+func (r *Rewriter) Rewrite(p *media.Packet, d *Descriptor, now int64, s *Sent) bool {
 	if f := &r.former; f.has(p.Number) {
 		index, ok := r.index(f, p.Number, f.skipped)
 		*s = Sent{Number: p.Number, Index: index, Timestamp: p.Timestamp + f.live, IDs: f.ids.apply(d), Layer: p.Layer}

@@ -18,7 +18,7 @@ type source struct {
 
 const frameTime = 33_333
 
-func (s source) packet(frame, part int) (media.Packet, VP8) {
+func (s source) packet(frame, part int) (media.Packet, Descriptor) {
 	p := media.Packet{
 		Layer: s.layer, Source: s.source, Number: s.number + uint64(3*frame+part), Frame: uint64(frame),
 		Timestamp: s.stamp + uint32(3000*frame), Captured: s.at + int64(frameTime*frame),

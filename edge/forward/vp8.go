@@ -19,9 +19,9 @@ const (
 	whole  = 0xffff
 )
 
-// VP8 is what the payload descriptor of a VP8 packet says (RFC 7741, section 4.2), and where it says it; Format.Parse says the
-// same of other codecs. The zero value says nothing and changes nothing.
-type VP8 struct {
+// Descriptor is what a packet says of its frame, and where it says it: the payload descriptor of VP8 (RFC 7741, section 4.2) and
+// VP9, the dependency descriptor of AV1. The zero value says nothing and changes nothing.
+type Descriptor struct {
 	// IDs are those of the publisher.
 	IDs
 
@@ -31,21 +31,21 @@ type VP8 struct {
 }
 
 // ParseVP8 reads a payload descriptor. It returns the zero value for one that is cut short.
-func ParseVP8(payload []byte) VP8 {
+func ParseVP8(payload []byte) Descriptor {
 	if len(payload) < 2 || payload[0]&0x80 == 0 {
-		return VP8{}
+		return Descriptor{}
 	}
-	var d VP8
+	var d Descriptor
 	has, at := payload[1], 2
 	if has&0x80 != 0 {
 		if len(payload) <= at {
-			return VP8{}
+			return Descriptor{}
 		}
 		d.pictureAt = uint8(at)
 		d.Picture, d.mask = uint16(payload[at]&0x7f), narrow
 		if payload[at]&0x80 != 0 {
 			if len(payload) <= at+1 {
-				return VP8{}
+				return Descriptor{}
 			}
 			d.Picture, d.mask = binary.BigEndian.Uint16(payload[at:])&wide, wide
 			at++
@@ -54,14 +54,14 @@ func ParseVP8(payload []byte) VP8 {
 	}
 	if has&0x40 != 0 {
 		if len(payload) <= at {
-			return VP8{}
+			return Descriptor{}
 		}
 		d.tl0At, d.TL0 = uint8(at), payload[at]
 		at++
 	}
 	if has&0x30 != 0 {
 		if len(payload) <= at {
-			return VP8{}
+			return Descriptor{}
 		}
 		if has&0x10 != 0 {
 			d.keyAt, d.Key = uint8(at), payload[at]&0x1f
@@ -71,7 +71,7 @@ func ParseVP8(payload []byte) VP8 {
 }
 
 // Patch writes identifiers into the payload that d was parsed from, each in the width it has there.
-func (d *VP8) Patch(payload []byte, ids IDs) {
+func (d *Descriptor) Patch(payload []byte, ids IDs) {
 	if d.pictureAt != 0 {
 		switch d.mask {
 		case whole:
@@ -94,16 +94,16 @@ func (d *VP8) Patch(payload []byte, ids IDs) {
 type shift struct{ ids, last IDs }
 
 // begin makes the next identifiers follow the last ones.
-func (s *shift) begin(d *VP8) {
+func (s *shift) begin(d *Descriptor) {
 	s.ids = IDs{Picture: s.last.Picture + 1 - d.Picture, TL0: s.last.TL0 + 1 - d.TL0, Key: s.last.Key + 1 - d.Key}
 }
 
-func (s *shift) apply(d *VP8) IDs {
+func (s *shift) apply(d *Descriptor) IDs {
 	return IDs{Picture: (d.Picture + s.ids.Picture) & d.mask, TL0: d.TL0 + s.ids.TL0, Key: (d.Key + s.ids.Key) & 0x1f}
 }
 
 // sent remembers the identifiers of the newest packet, those that it has.
-func (s *shift) sent(d *VP8, out IDs) {
+func (s *shift) sent(d *Descriptor, out IDs) {
 	if d.pictureAt != 0 {
 		s.last.Picture = out.Picture
 	}

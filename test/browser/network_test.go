@@ -29,9 +29,10 @@ type sight struct {
 	Samples   int     `json:"samples"`
 }
 
+// run runs the body of an async function in the page, which returns a string.
 func (b *Tab) run(script string) string {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.t.Context(), glance)
+	ctx, cancel := context.WithTimeout(b.t.Context(), patience)
 	defer cancel()
 	text, err := b.evaluate(ctx, "(async () => {"+script+"})()")
 	if err != nil {

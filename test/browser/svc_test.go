@@ -4,7 +4,6 @@ package browser
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -36,22 +35,10 @@ func prefer(t *testing.T, session, rid string) {
 	}
 }
 
-// ask runs a script that returns a string.
-func (b *Tab) ask(script string) string {
-	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.t.Context(), patience)
-	defer cancel()
-	text, err := b.evaluate(ctx, "(async () => {"+script+"})()")
-	if err != nil {
-		b.t.Fatalf("%s: %v", b.name, err)
-	}
-	return text
-}
-
 // negotiate makes an offer in a page by a script, posts it, and gives the answer to the page. It returns the session's URL.
 func (b *Tab) negotiate(url, token, script string) (session string) {
 	b.t.Helper()
-	offer := b.ask(script)
+	offer := b.run(script)
 	rq, err := http.NewRequestWithContext(b.t.Context(), http.MethodPost, url, strings.NewReader(offer))
 	if err != nil {
 		b.t.Fatal(err)
@@ -71,7 +58,7 @@ func (b *Tab) negotiate(url, token, script string) (session string) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	b.ask(fmt.Sprintf(`await window.peer.setRemoteDescription({ type: 'answer', sdp: %s }); return ''`, answer))
+	b.run(fmt.Sprintf(`await window.peer.setRemoteDescription({ type: 'answer', sdp: %s }); return ''`, answer))
 	return rsp.Header.Get("Location")
 }
 
@@ -84,7 +71,7 @@ type decoded struct {
 
 func (b *Tab) decoded() (d decoded) {
 	b.t.Helper()
-	text := b.ask(`
+	text := b.run(`
 		const out = {}, all = await window.peer.getStats()
 		for (const r of all.values()) if (r.type === 'inbound-rtp' && r.kind === 'video') Object.assign(out, {
 			Codec: (all.get(r.codecId) || {}).mimeType, Width: r.frameWidth, Frames: r.framesDecoded, Freezes: r.freezeCount,
