@@ -13,8 +13,9 @@ const (
 )
 
 // redundant returns a packet of sound with the one before it in front, for players that asked for that: who misses one packet has
-// it with the next, without a round trip. What is not in the ring at that moment is left out. Such packets are not sent again
-// when they are asked for: they would not be the same.
+// it with the next, without a round trip. What is not in the ring at that moment, or would make
+// the packet larger than networks carry, is left out. Such packets are not sent again when they are asked for: they would not be
+// the same.
 func (l *leg) redundant(p *pump, pkt *media.Packet) *media.Packet {
 	c := &l.carrier
 	payload := c.Payload[:0]

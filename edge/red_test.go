@@ -5,10 +5,12 @@ import (
 	"encoding/binary"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/pion/rtcp"
 	"github.com/pion/webrtc/v4"
 
+	"lyceum/mesh/media"
 	"lyceum/routing/wish"
 )
 
@@ -54,4 +56,27 @@ func TestRedundantSoundForThoseWhoAskForIt(t *testing.T) {
 	if err != nil || strings.Contains(strings.ToLower(answer), "red/48000") {
 		t.Errorf("who prefers plain sound is answered (%v)\n%s", err, answer)
 	}
+}
+
+func TestRedundantSoundStaysWithinAPacket(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClass(t, media.Audio)
+		c.leg.codec = &codec{payload: 111}
+		write := func(number uint64, size int) *media.Packet {
+			p := &media.Packet{Source: 1, Number: number, Timestamp: uint32(960 * number), Payload: make([]byte, size)}
+			c.track.Write(p)
+			return p
+		}
+		c.track.Start(media.TrackInfo{
+			Kind: media.Audio, Source: 1, Layers: make([]media.LayerInfo, 1),
+			Codec: media.Codec{MimeType: "audio/opus", ClockRate: 48000, Channels: 2},
+		})
+		write(1000, 600)
+		if n := len(c.leg.redundant(c.pump, write(1001, 600)).Payload); n != 5+1200 {
+			t.Errorf("two of 600 bytes make %d", n)
+		}
+		if n := len(c.leg.redundant(c.pump, write(1002, 700)).Payload); n != 1+700 {
+			t.Errorf("one of 700 bytes after one of 600 makes %d, want it alone", n)
+		}
+	})
 }

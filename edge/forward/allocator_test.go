@@ -179,3 +179,24 @@ func TestAnyBudgetAndAnyTracksAreTaken(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestForgiveLetsTheNextStepUpComeAtOnce(t *testing.T) {
+	wants := []Want{{Class: Camera, Rates: []float64{150_000, 450_000}}}
+	var a Allocator
+	a.Decide(2_000_000, wants, 1)
+	a.Decide(200_000, wants, 1_000_000)
+	if a.Granted(0) != 1 {
+		t.Fatalf("%d layers after a step down", a.Granted(0))
+	}
+	a.Decide(2_000_000, wants, 1_100_000)
+	a.Decide(2_000_000, wants, 1_700_000)
+	if a.Granted(0) != 1 {
+		t.Error("it goes up at once after a step down")
+	}
+	a.Forgive()
+	a.Decide(2_000_000, wants, 1_800_000)
+	a.Decide(2_000_000, wants, 2_400_000)
+	if a.Granted(0) != 2 {
+		t.Error("it does not go up though the step down was forgiven")
+	}
+}

@@ -1,6 +1,7 @@
 package forward
 
 import (
+	"encoding/binary"
 	"errors"
 	"math"
 	"math/rand/v2"
@@ -279,4 +280,16 @@ func BenchmarkArrivals(b *testing.B) {
 		i++
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/80, "ns/packet")
+}
+
+func TestAReportOfFarTooManyPacketsIsRefusedUnread(t *testing.T) {
+	report := make([]byte, 40)
+	binary.BigEndian.PutUint16(report[14:], 65535) // so many packets
+	for i := range 9 {
+		binary.BigEndian.PutUint16(report[20+2*i:], 0x1fff) // runs of missing ones
+	}
+	heard := 0
+	if err := eachArrival(report, func(uint16, int64) { heard++ }); !errors.Is(err, ErrArrivals) || heard != 0 {
+		t.Errorf("%v, %d arrivals", err, heard)
+	}
 }
